@@ -1,0 +1,76 @@
+// Package identity says who is asking, as values: a workload by its SPIFFE ID, a user by a verified token, a device by its
+// certificate. Everything here is pure: it parses and compares; verification of signatures against keys that the caller
+// loaded is computation, not I/O. What was offered as proof and is not believed becomes a Doubt, never a guess.
+package identity
+
+import (
+	"time"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// Subject is who asks. The zero Subject is nobody.
+type Subject struct {
+	// Workload is set when the peer showed an X.509-SVID of a trusted trust domain.
+	Workload SPIFFEID `json:"workload,omitempty"`
+	// Device is the name that binds the request to a device record: the peer's device certificate. Zero: none.
+	Device signals.Alias `json:"device,omitzero"`
+	// Certificate is the window of validity of the peer certificate, zero if there was none.
+	Certificate Validity `json:"certificate,omitzero"`
+	// User is set when a token verified. Nil: nobody.
+	User *User `json:"user,omitempty"`
+	// Doubts are the proofs that were offered and not believed. One doubt is enough to refuse.
+	Doubts []Doubt `json:"doubts,omitempty"`
+}
+
+// User is a person as an issuer named them. Name and Groups mean nothing without Issuer.
+type User struct {
+	Issuer   string    `json:"issuer"` // the issuer's name in the settings, as policies write it
+	Name     string    `json:"name"`   // the claim that the settings map
+	Subject  string    `json:"subject"`
+	Groups   []string  `json:"groups,omitempty"`
+	ACR      string    `json:"acr,omitempty"`
+	AMR      []string  `json:"amr,omitempty"`
+	AuthTime time.Time `json:"authTime,omitzero"`
+	Token    Validity  `json:"token"`
+}
+
+// Validity is a window of time: at NotBefore it is open, at NotAfter it is over.
+type Validity struct {
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+}
+
+// Covers reports whether the instant lies in the window. The zero window covers nothing.
+func (v Validity) Covers(at time.Time) bool { return !at.Before(v.NotBefore) && at.Before(v.NotAfter) }
+
+// DoubtCode is a stable word for why a proof is not believed.
+type DoubtCode string
+
+// The doubts.
+const (
+	DoubtCertificate DoubtCode = "certificate" // cannot be read, not exactly one identity, wrong issuer, out of its window
+	DoubtToken       DoubtCode = "token"       // does not verify, expired, wrong audience, or more than one
+	DoubtPrincipal   DoubtCode = "principal"   // Envoy's word and the certificate differ
+)
+
+// Doubt is one proof that was offered and not believed.
+type Doubt struct {
+	Code   DoubtCode `json:"code"`
+	Detail string    `json:"detail"` // for the operator; never holds the proof itself
+}
+
+// String names the subject for logs and headers: the user if there is one, else the workload, else the device, else
+// "anonymous". A user is issuer/name.
+func (s Subject) String() string {
+	switch {
+	case s.User != nil:
+		return s.User.Issuer + "/" + s.User.Name
+	case s.Workload != "":
+		return string(s.Workload)
+	case s.Device != signals.Alias{}:
+		return s.Device.String()
+	default:
+		return "anonymous"
+	}
+}

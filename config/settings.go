@@ -1,0 +1,138 @@
+package config
+
+import "time"
+
+// Settings are the settings of one tiergate process, `serve` or `ingest`. Paths are absolute after Load: a relative path is
+// taken from the settings file's directory.
+type Settings struct {
+	// RuntimeDir holds the sockets. It must belong to the user that runs tiergate, mode 0700. Default:
+	// $XDG_RUNTIME_DIR/tiergate, else /run/tiergate.
+	RuntimeDir string   `yaml:"runtimeDir,omitempty"`
+	Policy     Policy   `yaml:"policy,omitempty"`
+	Store      Store    `yaml:"store"`
+	Identity   Identity `yaml:"identity,omitempty"`
+	Sources    []Source `yaml:"sources,omitempty"`
+	Ingest     Ingest   `yaml:"ingest,omitempty"`
+	Metrics    Metrics  `yaml:"metrics,omitempty"`
+	Envoy      Envoy    `yaml:"envoy,omitempty"`
+	Log        Log      `yaml:"log,omitempty"`
+}
+
+// Policy says where the policy directory is.
+type Policy struct {
+	Dir string `yaml:"dir"`
+}
+
+// Store is one of the two stores.
+type Store struct {
+	Embedded *EmbeddedStore `yaml:"embedded,omitempty"`
+	Redis    *RedisStore    `yaml:"redis,omitempty"`
+}
+
+// EmbeddedStore is the bbolt file of a sidecar that shares nothing; the receiver then runs inside `serve`.
+type EmbeddedStore struct {
+	File string `yaml:"file"`
+}
+
+// RedisStore is a Redis (6.2 or newer) or Valkey server.
+type RedisStore struct {
+	Address      string `yaml:"address"` // host:port, or the absolute path of a Unix socket
+	Username     string `yaml:"username,omitempty"`
+	PasswordFile string `yaml:"passwordFile,omitempty"`
+	CAFile       string `yaml:"caFile,omitempty"` // set: TLS, verified against this CA
+	ServerName   string `yaml:"serverName,omitempty"`
+	// WaitAOF: the number of local append-only files (0 or 1) that must have synced before a write counts as durable.
+	// Needs Redis 7.2 or Valkey with appendonly yes. Default 0: durable is what the server's appendfsync makes of it.
+	WaitAOF int `yaml:"waitAOF,omitempty"`
+}
+
+// Identity says whom to trust for which names.
+type Identity struct {
+	TrustDomains []TrustDomain `yaml:"trustDomains,omitempty"`
+	Devices      *Devices      `yaml:"devices,omitempty"`
+	Issuers      []Issuer      `yaml:"issuers,omitempty"`
+}
+
+// TrustDomain is a SPIFFE trust domain and the CA certificates (PEM) that may sign its X.509-SVIDs.
+type TrustDomain struct {
+	Name       string `yaml:"name"`
+	BundleFile string `yaml:"bundleFile"`
+}
+
+// Devices says which CA certificates (PEM) sign device certificates and what in a device certificate names the device.
+type Devices struct {
+	BundleFile string `yaml:"bundleFile"`
+	// Bind: "certificate" (the SHA-256 of the certificate, as the MDM reports it; the default) or "serialNumber" (the
+	// hardware serial number in the subject's serialNumber attribute, RFC 4519 section 2.31).
+	Bind string `yaml:"bind,omitempty"`
+}
+
+// Issuer is an OIDC issuer of JWT access tokens.
+type Issuer struct {
+	Name       string        `yaml:"name"` // how policies name it
+	Issuer     string        `yaml:"issuer"`
+	Audiences  []string      `yaml:"audiences"`
+	Algorithms []string      `yaml:"algorithms,omitempty"` // default ES256, RS256 refused unless listed here
+	JWKSFile   string        `yaml:"jwksFile"`
+	Type       string        `yaml:"type,omitempty"`   // the typ that tokens must have, for instance at+jwt; empty: any but none of JOSE's others
+	Leeway     time.Duration `yaml:"leeway,omitempty"` // for exp, nbf, iat; default 30s, at most 5m
+	Claims     Claims        `yaml:"claims,omitempty"`
+}
+
+// Claims says which claims of a token are what.
+type Claims struct {
+	User   string `yaml:"user,omitempty"`   // default sub
+	Groups string `yaml:"groups,omitempty"` // default groups
+}
+
+// Source is where facts come from.
+type Source struct {
+	Name    string   `yaml:"name"`
+	Type    string   `yaml:"type"`    // standard
+	Attests []string `yaml:"attests"` // the attributes that it may state; others are dropped and counted
+	// SecretFiles each hold one whsec_ secret; any of them verifies, so that a secret can be rotated.
+	SecretFiles []string `yaml:"secretFiles,omitempty"`
+}
+
+// Ingest is the receiver of webhooks.
+type Ingest struct {
+	Listen  string  `yaml:"listen,omitempty"` // default 127.0.0.1:8090
+	Metrics Metrics `yaml:"metrics,omitempty"`
+	MaxBody int     `yaml:"maxBodyBytes,omitempty"` // default 1 MiB, at most 16 MiB
+}
+
+// Metrics is where probes and metrics are served: /healthz /readyz /metrics. Default 127.0.0.1:9464, of ingest
+// 127.0.0.1:9465.
+type Metrics struct {
+	Listen string `yaml:"listen,omitempty"`
+}
+
+// Envoy is what the Envoy beside tiergate is programmed with. No listeners: tiergate only answers Check.
+type Envoy struct {
+	Listeners []Listener `yaml:"listeners,omitempty"`
+	// Client is what Envoy shows to upstreams that name a spiffeID.
+	Client       *KeyPair      `yaml:"client,omitempty"`
+	UpstreamCA   string        `yaml:"upstreamCAFile,omitempty"`
+	CheckTimeout time.Duration `yaml:"checkTimeout,omitempty"` // default 250ms, at most 2s
+}
+
+// Listener is one address of Envoy. With an audience it is that isolated audience's own and serves nothing else.
+type Listener struct {
+	Name         string  `yaml:"name"`
+	Address      string  `yaml:"address"` // ip:port
+	Audience     string  `yaml:"audience,omitempty"`
+	TLS          KeyPair `yaml:"tls"`
+	ClientCAFile string  `yaml:"clientCAFile"` // who may connect (PEM)
+}
+
+// KeyPair is a certificate chain and its key, PEM files.
+type KeyPair struct {
+	CertFile string `yaml:"certFile"`
+	KeyFile  string `yaml:"keyFile"`
+}
+
+// Log says how much is logged and how.
+type Log struct {
+	Level  string `yaml:"level,omitempty"`  // debug, info, warn, error; default info
+	Format string `yaml:"format,omitempty"` // json or console; default json
+}
