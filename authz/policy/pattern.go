@@ -94,6 +94,17 @@ func (p Pattern) String() string {
 	return b.String()
 }
 
+// shape is the pattern without the names of its variables: patterns of one shape match the same paths.
+func (p Pattern) shape() string {
+	bare := slices.Clone(p)
+	for i := range bare {
+		if bare[i].Kind == SegmentVariable {
+			bare[i].Text = ""
+		}
+	}
+	return bare.String()
+}
+
 // Compare orders patterns by precedence, the most exact first: segment by segment exact > variable > * > end > **, and
 // literals by text so that the order is total. Patterns that match the same paths compare 0.
 func (p Pattern) Compare(q Pattern) int {

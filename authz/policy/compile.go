@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// compiler collects faults; every step works as far as it can, so that one run names them all.
+type compiler struct {
+	spec   Spec
+	world  World
+	faults []Fault
+
+	env       *cel.Env
+	teams     map[string]Team
+	signals   map[string]*signal
+	tiers     []tier
+	tierAt    map[string]int
+	audiences []audience
+	audAt     map[string]int
+	upstream  map[string]bool
+	routes    []*route
+	hosts     map[string][]string
+	places    map[string][]*route // host and shape of path → the routes there
+	used      map[string]bool     // kind/name of what something refers to
+}
+
+func newCompiler(spec Spec, world World) *compiler {
+	c := &compiler{
+		spec: sorted(spec), world: world, teams: map[string]Team{}, signals: map[string]*signal{}, tierAt: map[string]int{},
+		audAt: map[string]int{}, upstream: map[string]bool{}, hosts: map[string][]string{}, places: map[string][]*route{}, used: map[string]bool{},
+	}
+	env, err := newEnvironment()
+	if err != nil {
+		c.fault(KindBaseline, "", "", "the expression language could not be set up: "+err.Error(), "this is a defect of tiergate")
+	}
+	c.env = env
+	return c
+}
+
+// sorted copies the documents in the order of their names, so that their order in files never matters.
+func sorted(s Spec) Spec {
+	return Spec{
+		Governance: byName(s.Governance, func(d Governance) Meta { return d.Meta }),
+		Baselines:  byName(s.Baselines, func(d Baseline) Meta { return d.Meta }),
+		Tiers:      byName(s.Tiers, func(d Tier) Meta { return d.Meta }),
+		Audiences:  byName(s.Audiences, func(d Audience) Meta { return d.Meta }),
+		Upstreams:  byName(s.Upstreams, func(d Upstream) Meta { return d.Meta }),
+		Routes:     byName(s.Routes, func(d Route) Meta { return d.Meta }),
+	}
+}
+
+func byName[D any](docs []D, meta func(D) Meta) []D {
+	return slices.SortedStableFunc(slices.Values(docs), func(a, b D) int { return cmp.Compare(meta(a).Name, meta(b).Name) })
+}
+
+func (c *compiler) fault(kind, name, field, message, help string) {
+	c.faults = append(c.faults, Fault{Kind: kind, Name: name, Field: field, Message: message, Help: help})
+}
+
+// policy puts the parts together; it is called only when there are no faults.
+func (c *compiler) policy() *Policy {
+	p := &Policy{
+		spec: c.spec, tiers: c.tiers, audiences: c.audiences, table: newTable(c.routes, c.hosts), contacts: map[string]string{},
+	}
+	index := map[string]int{}
+	for i, name := range slices.Sorted(maps.Keys(c.signals)) {
+		index[name] = i
+		p.signals = append(p.signals, *c.signals[name])
+	}
+	for i := range p.tiers {
+		p.tiers[i].demands = c.demands(&c.spec.Tiers[i], index)
+	}
+	for i := range p.audiences {
+		if p.audiences[i].isolated {
+			p.isolated = append(p.isolated, i)
+		}
+	}
+	for name, team := range c.teams {
+		p.contacts[name] = team.Contact
+	}
+	if c.world.Sources != nil {
+		p.attests = map[string]map[string]bool{}
+		for source, attributes := range c.world.Sources {
+			p.attests[source] = map[string]bool{}
+			for _, a := range attributes {
+				p.attests[source][a] = true
+			}
+		}
+	}
+	p.digest = digestOf([]any{c.spec, c.world, signals.Attributes()})
+	return p
+}
+
+func (c *compiler) demands(t *Tier, index map[string]int) []demand {
+	var demands []demand
+	for _, name := range t.Require {
+		demands = append(demands, demand{signal: index[name], list: ListRequire})
+	}
+	for _, d := range t.DenyUnless {
+		demands = append(demands, demand{signal: index[d.Signal], list: ListDenyUnless, noteIfUnknown: d.OnUnknown == OnUnknownNote})
+	}
+	for _, name := range t.Advise {
+		demands = append(demands, demand{signal: index[name], list: ListAdvise})
+	}
+	return demands
+}
+
+// owner checks that a document's owner is a team.
+func (c *compiler) owner(kind string, m Meta) {
+	switch _, ok := c.teams[m.Owner]; {
+	case m.Owner == "":
+		c.fault(kind, m.Name, "metadata.owner", "this document has no owner", "name the team that answers for it: owner: "+c.anyTeam())
+	case !ok:
+		c.fault(kind, m.Name, "metadata.owner", fmt.Sprintf("owner %q is no team", m.Owner),
+			suggest(m.Owner, slices.Sorted(maps.Keys(c.teams)), "the teams stand in the Governance document"))
+	}
+}
+
+func (c *compiler) anyTeam() string {
+	if teams := slices.Sorted(maps.Keys(c.teams)); len(teams) > 0 {
+		return strings.Join(teams, " | ")
+	}
+	return "TEAM"
+}
+
+// refer notes that something uses a document and reports a name that no document has.
+func (c *compiler) refer(from, name, field, kind, to string, known []string) bool {
+	if !slices.Contains(known, to) {
+		c.fault(from, name, field, fmt.Sprintf("there is no %s %q", kind, to), suggest(to, known, "write the document or correct the name"))
+		return false
+	}
+	c.used[kind+"/"+to] = true
+	return true
+}
+
+// suggest gives the known name that is nearest to a wrong one, or the help that applies otherwise.
+func suggest(wrong string, known []string, otherwise string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := editDistance(wrong, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return otherwise
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// editDistance is Levenshtein's, over bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+func names[D any](docs []D, meta func(D) Meta) []string {
+	out := make([]string, 0, len(docs))
+	for _, d := range docs {
+		out = append(out, meta(d).Name)
+	}
+	return out
+}

@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tiergate/tiergate/authz/identity"
+)
+
+func (c *compiler) upstreams() {
+	for i := range c.spec.Upstreams {
+		u := &c.spec.Upstreams[i]
+		c.owner(KindUpstream, u.Meta)
+		c.upstream[u.Meta.Name] = true
+		if len(u.Endpoints) == 0 {
+			c.fault(KindUpstream, u.Meta.Name, "spec.endpoints", "the upstream has no endpoint", `endpoints: ["127.0.0.1:8443"]`)
+		}
+		for j, endpoint := range u.Endpoints {
+			if address, err := netip.ParseAddrPort(endpoint); err != nil || address.Port() == 0 {
+				c.fault(KindUpstream, u.Meta.Name, fmt.Sprintf("spec.endpoints[%d]", j), fmt.Sprintf("%q is no IP address and port", endpoint),
+					"write a literal address, for instance 127.0.0.1:8443; names are not resolved")
+			}
+		}
+		switch {
+		case u.SPIFFEID == "" && !u.Plaintext:
+			c.fault(KindUpstream, u.Meta.Name, "spec.spiffeID", "the upstream has no identity, so anybody could answer for it",
+				"spiffeID: spiffe://DOMAIN/…, or plaintext: true to say that you accept it")
+		case u.SPIFFEID != "" && u.Plaintext:
+			c.fault(KindUpstream, u.Meta.Name, "spec.plaintext", "an upstream with a spiffeID is not plaintext", "remove one of the two")
+		case u.SPIFFEID != "":
+			if _, err := identity.ParseSPIFFEID(u.SPIFFEID); err != nil {
+				c.fault(KindUpstream, u.Meta.Name, "spec.spiffeID", err.Error(), "spiffeID: spiffe://example.org/payroll")
+			}
+		}
+	}
+}
+
+func (c *compiler) compileRoutes() {
+	for i := range c.spec.Routes {
+		r := &c.spec.Routes[i]
+		c.owner(KindRoute, r.Meta)
+		compiled := &route{name: r.Meta.Name, upstream: r.Upstream, methods: c.methods(r)}
+		pattern, err := ParsePattern(r.Path)
+		if err != nil {
+			c.fault(KindRoute, r.Meta.Name, "spec.path", err.Error(), "path: /admin/**")
+		}
+		compiled.pattern = pattern
+		hosts := c.routeHosts(r)
+		c.routeReferences(r, compiled)
+		if err == nil {
+			c.collisions(compiled, hosts)
+		}
+		c.hosts[r.Meta.Name] = hosts
+		c.routes = append(c.routes, compiled)
+	}
+	c.isolationShared()
+}
+
+func (c *compiler) methods(r *Route) []string {
+	for i, m := range r.Methods {
+		if m == "" || strings.Trim(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
+			c.fault(KindRoute, r.Meta.Name, fmt.Sprintf("spec.methods[%d]", i), fmt.Sprintf("%q is no HTTP method", m), "methods: [GET, POST]")
+		}
+		if slices.Contains(r.Methods[:i], m) {
+			c.fault(KindRoute, r.Meta.Name, fmt.Sprintf("spec.methods[%d]", i), fmt.Sprintf("method %s is listed twice", m), "remove one")
+		}
+	}
+	return r.Methods
+}
+
+func (c *compiler) routeHosts(r *Route) []string {
+	if len(r.Hosts) == 0 {
+		c.fault(KindRoute, r.Meta.Name, "spec.hosts", "the route has no host", "hosts: [app.example.org]")
+	}
+	for i, host := range r.Hosts {
+		field := fmt.Sprintf("spec.hosts[%d]", i)
+		if message := hostFault(host); message != "" {
+			c.fault(KindRoute, r.Meta.Name, field, message, "write a lower-case host name without port, or *.suffix for one label")
+		}
+		if slices.Contains(r.Hosts[:i], host) {
+			c.fault(KindRoute, r.Meta.Name, field, fmt.Sprintf("host %q is listed twice", host), "remove one")
+		}
+	}
+	return r.Hosts
+}
+
+func hostFault(host string) string {
+	name := strings.TrimPrefix(host, "*.")
+	normal, err := NormalHost(name)
+	switch {
+	case host == "*" || strings.Contains(name, "*"):
+		return fmt.Sprintf("host %q: * stands only for the first label, as in *.example.org", host)
+	case err != nil:
+		return fmt.Sprintf("host %q: %v", host, err)
+	case normal != name:
+		return fmt.Sprintf("host %q is compared as %q", host, normal)
+	case name != host && !strings.Contains(name, "."):
+		return fmt.Sprintf("host %q would cover a whole top-level domain", host)
+	}
+	return ""
+}
+
+func (c *compiler) routeReferences(r *Route, compiled *route) {
+	if c.refer(KindRoute, r.Meta.Name, "spec.tier", KindTier, r.Tier, names(c.spec.Tiers, func(d Tier) Meta { return d.Meta })) {
+		compiled.tier = c.tierAt[r.Tier]
+	}
+	c.refer(KindRoute, r.Meta.Name, "spec.upstream", KindUpstream, r.Upstream, names(c.spec.Upstreams, func(d Upstream) Meta { return d.Meta }))
+	if len(r.Audiences) == 0 {
+		c.fault(KindRoute, r.Meta.Name, "spec.audiences", "the route lists no audience, so nobody could use it", "audiences: [employees]")
+	}
+	for i, name := range r.Audiences {
+		field := fmt.Sprintf("spec.audiences[%d]", i)
+		if slices.Contains(r.Audiences[:i], name) {
+			c.fault(KindRoute, r.Meta.Name, field, fmt.Sprintf("audience %q is listed twice", name), "remove one")
+		}
+		if c.refer(KindRoute, r.Meta.Name, field, KindAudience, name, names(c.spec.Audiences, func(d Audience) Meta { return d.Meta })) {
+			compiled.audiences = append(compiled.audiences, c.audAt[name])
+		}
+	}
+	c.workloadDemands(r)
+}
+
+// workloadDemands reports a tier that wants a user where the audience has only workloads: nobody could ever pass.
+func (c *compiler) workloadDemands(r *Route) {
+	at, ok := c.tierAt[r.Tier]
+	if !ok || c.tiers[at].identify == IdentifyWorkload {
+		return
+	}
+	for i, name := range r.Audiences {
+		a, ok := c.audAt[name]
+		if ok && len(c.audiences[a].entries) > 0 && !slices.ContainsFunc(c.audiences[a].entries, func(e entry) bool { return e.spiffe == nil }) {
+			c.fault(KindRoute, r.Meta.Name, fmt.Sprintf("spec.audiences[%d]", i),
+				fmt.Sprintf("audience %q has only workloads, but tier %q identifies a %s", name, r.Tier, c.tiers[at].identify),
+				"give the route a tier with identify: workload, or another audience")
+		}
+	}
+}
+
+// collisions reports routes that match the same: equal host and path may only split methods disjointly.
+func (c *compiler) collisions(r *route, hosts []string) {
+	for _, host := range hosts {
+		place := host + r.pattern.shape()
+		for _, other := range c.places[place] {
+			if len(r.methods) == 0 || len(other.methods) == 0 || overlap(r.methods, other.methods) {
+				c.fault(KindRoute, r.name, "spec.path", fmt.Sprintf("route %q already matches this host, path and method", other.name),
+					"routes with equal host and path must split the methods between them")
+				return
+			}
+		}
+		c.places[place] = append(c.places[place], r)
+	}
+}
+
+// isolationShared reports a route that an isolated audience would share with another: that is a hole in its wall.
+func (c *compiler) isolationShared() {
+	for _, r := range c.routes {
+		var isolated []string
+		for _, a := range r.audiences {
+			if c.audiences[a].isolated {
+				isolated = append(isolated, c.audiences[a].name)
+			}
+		}
+		if len(isolated) > 0 && len(r.audiences) > 1 {
+			c.fault(KindRoute, r.name, "spec.audiences", fmt.Sprintf("isolated audience %q shares this route with others", isolated[0]),
+				"give the isolated audience a route, and an upstream, of its own")
+		}
+	}
+	c.isolationUpstreams()
+}
+
+// isolationUpstreams reports an upstream that both an isolated audience and somebody else reach.
+func (c *compiler) isolationUpstreams() {
+	owner := map[string]string{} // upstream → isolated audience
+	for _, r := range c.routes {
+		for _, a := range r.audiences {
+			if c.audiences[a].isolated {
+				owner[r.upstream] = c.audiences[a].name
+			}
+		}
+	}
+	for _, r := range c.routes {
+		name, ok := owner[r.upstream]
+		if ok && !slices.ContainsFunc(r.audiences, func(a int) bool { return c.audiences[a].name == name }) {
+			c.fault(KindRoute, r.name, "spec.upstream", fmt.Sprintf("upstream %q belongs to isolated audience %q", r.upstream, name),
+				"an isolated audience has upstreams of its own; give this route another")
+		}
+	}
+}

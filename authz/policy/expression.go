@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// costLimit stops a hostile expression: a five-deep nested comprehension of 59,049 steps ends after about 1 ms at 10,000.
+const costLimit = 10_000
+
+// maxExpressionBytes bounds what the compiler is given.
+const maxExpressionBytes = 4 << 10
+
+// expression is one compiled CEL condition over device.<attribute>.
+type expression struct {
+	program    cel.Program
+	attributes []string // the attributes that it reads, sorted
+}
+
+// expressionFault is what is wrong with an expression and how many runes into its text.
+type expressionFault struct {
+	offset  int
+	message string
+}
+
+// newEnvironment declares each attribute as a typed variable named "device.<attribute>", so that a misspelt name and a
+// comparison of unlike types are faults of the policy and not of a request.
+func newEnvironment() (*cel.Env, error) {
+	options := []cel.EnvOption{cel.CrossTypeNumericComparisons(true)}
+	for _, a := range signals.Attributes() {
+		options = append(options, cel.Variable("device."+a.Name, celType(a.Kind)))
+	}
+	return cel.NewEnv(options...)
+}
+
+func celType(k signals.Kind) *cel.Type {
+	switch k {
+	case signals.KindBool:
+		return cel.BoolType
+	case signals.KindNumber:
+		return cel.DoubleType
+	case signals.KindText, signals.KindUnknown:
+		return cel.StringType
+	}
+	return cel.StringType
+}
+
+func compileExpression(env *cel.Env, text string) (*expression, []expressionFault) {
+	if len(text) > maxExpressionBytes {
+		return nil, []expressionFault{{message: fmt.Sprintf("the expression has %d bytes; the limit is %d", len(text),
+			maxExpressionBytes)}}
+	}
+	checked, issues := env.Compile(text)
+	if issues != nil && issues.Err() != nil {
+		return nil, expressionFaults(text, issues)
+	}
+	if checked.OutputType() != cel.BoolType {
+		return nil, []expressionFault{{message: fmt.Sprintf("the expression gives a %s; a signal is true or false",
+			checked.OutputType())}}
+	}
+	attributes := referencedAttributes(checked)
+	if len(attributes) == 0 {
+		return nil, []expressionFault{{message: "the expression reads no attribute of the device"}}
+	}
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptPartialEval, cel.OptOptimize), cel.CostLimit(costLimit))
+	if err != nil {
+		return nil, []expressionFault{{message: err.Error()}}
+	}
+	return &expression{program: program, attributes: attributes}, nil
+}
+
+func expressionFaults(text string, issues *cel.Issues) []expressionFault {
+	var faults []expressionFault
+	for _, e := range issues.Errors() {
+		offset := e.Location.Column()
+		for line := 1; line < e.Location.Line(); line++ {
+			offset += lineLength(text, line)
+		}
+		faults = append(faults, expressionFault{offset: max(offset, 0), message: e.Message})
+	}
+	if len(faults) == 0 {
+		faults = []expressionFault{{message: issues.Err().Error()}}
+	}
+	return faults
+}
+
+// lineLength is the length in runes of the n-th line, its newline included.
+func lineLength(text string, n int) int {
+	length, line := 0, 1
+	for _, r := range text {
+		if line == n {
+			length++
+		}
+		if r == '\n' {
+			line++
+		}
+	}
+	return length
+}
+
+func referencedAttributes(checked *cel.Ast) []string {
+	var names []string
+	for _, ref := range checked.NativeRep().ReferenceMap() {
+		if name, ok := attributeOf(ref); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func attributeOf(ref *ast.ReferenceInfo) (string, bool) {
+	const prefix = "device."
+	if len(ref.Name) <= len(prefix) || ref.Name[:len(prefix)] != prefix {
+		return "", false
+	}
+	return ref.Name[len(prefix):], true
+}
+
+// judge evaluates the expression over what is known. An attribute that is not known is a CEL unknown, so `true || unknown`
+// is true; what remains undecided, errs or costs too much is unknown.
+func (e *expression) judge(known func(attribute string) signals.Value) Status {
+	vars := make(map[string]any, len(e.attributes))
+	var missing []*cel.AttributePatternType
+	for _, name := range e.attributes {
+		value := known(name)
+		if !value.Known() {
+			missing = append(missing, cel.AttributePattern("device."+name))
+			continue
+		}
+		vars["device."+name] = celValue(value)
+	}
+	activation, err := cel.PartialVars(vars, missing...)
+	if err != nil {
+		return StatusUnknown
+	}
+	out, _, err := e.program.Eval(activation)
+	switch {
+	case err != nil || out == nil:
+		return StatusUnknown
+	case out == types.True:
+		return StatusPassing
+	case out == types.False:
+		return StatusFailing
+	}
+	return StatusUnknown
+}
+
+func celValue(v signals.Value) any {
+	if b, ok := v.AsBool(); ok {
+		return b
+	}
+	if f, ok := v.AsNumber(); ok {
+		return f
+	}
+	s, _ := v.AsText()
+	return s
+}

@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// World is what the settings say about the names that a policy uses. A nil field is not known: what depends on it is then
+// not judged.
+type World struct {
+	Sources      map[string][]string // source → the attributes that it may attest
+	Issuers      []string
+	TrustDomains []string
+}
+
+// Policy is a compiled policy. It is immutable and safe for concurrent use.
+type Policy struct {
+	spec      Spec
+	digest    string
+	table     *Table
+	tiers     []tier
+	audiences []audience
+	isolated  []int // indexes of the isolated audiences
+	signals   []signal
+	attests   map[string]map[string]bool
+	contacts  map[string]string // team → contact
+}
+
+// tier is a compiled Tier.
+type tier struct {
+	name, contact string
+	identify      Identify
+	demands       []demand
+}
+
+// demand is one signal in one list of a tier.
+type demand struct {
+	signal        int
+	list          List
+	noteIfUnknown bool
+}
+
+// signal is one name, as one or more baselines define it for different platforms.
+type signal struct {
+	name     string
+	variants []variant
+}
+
+// variant is what one baseline says of a signal.
+type variant struct {
+	owner, contact string
+	platforms      []string // empty: every platform, known or not
+	expression     *expression
+	maxAge         time.Duration
+	prefer         []string
+	fix            Fix
+}
+
+// telling lists the attributes whose report makes a source a voter: all that the expression reads but the platform, unless
+// it reads nothing else. A source that only reports what every source reports has no say.
+func (v *variant) telling() []string {
+	rest := slices.DeleteFunc(slices.Clone(v.expression.attributes), func(a string) bool { return a == "platform" })
+	if len(rest) == 0 {
+		return v.expression.attributes
+	}
+	return rest
+}
+
+func (s *signal) variantFor(platform string) int {
+	for i := range s.variants {
+		if v := &s.variants[i]; len(v.platforms) == 0 || slices.Contains(v.platforms, platform) {
+			return i
+		}
+	}
+	return -1
+}
+
+// New judges a policy as a whole and compiles it. If there is any fault there is no policy; all faults of a run are
+// returned, sorted by kind, name and field. The order of the documents never matters.
+func New(spec Spec, world World) (*Policy, []Fault) {
+	c := newCompiler(spec, world)
+	c.governance()
+	c.baselines()
+	c.compileTiers()
+	c.compileAudiences()
+	c.upstreams()
+	c.compileRoutes()
+	c.unused()
+	if len(c.faults) > 0 {
+		slices.SortStableFunc(c.faults, func(a, b Fault) int {
+			return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Field, b.Field))
+		})
+		return nil, c.faults
+	}
+	return c.policy(), nil
+}
+
+// Digest names the policy by its content and by the settings that it was judged with.
+func (p *Policy) Digest() string { return p.digest }
+
+// Table is the policy's route table.
+func (p *Policy) Table() *Table { return p.table }
+
+// Spec returns the documents, sorted by name; the caller must not modify them.
+func (p *Policy) Spec() Spec { return p.spec }

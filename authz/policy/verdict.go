@@ -1,0 +1,92 @@
+package policy
+
+// Outcome is what a verdict comes to. The zero Outcome is Deny, and outcomes combine by the smaller.
+type Outcome uint8
+
+// The outcomes, ordered.
+const (
+	Deny Outcome = iota
+	StepUp
+	Allow
+)
+
+func (o Outcome) String() string { return [...]string{"deny", "step-up", "allow"}[o] }
+
+// Reason is a stable word for why. The zero Reason belongs to a verdict that nobody reached, which denies.
+type Reason string
+
+// The reasons, in the order in which they are judged.
+const (
+	ReasonUndecided        Reason = ""
+	ReasonMalformed        Reason = "malformed"         // no HTTP attributes, no method, a header bomb
+	ReasonPath             Reason = "path"              // a path of two readings
+	ReasonHost             Reason = "host"              // an authority that is no host
+	ReasonIdentityDoubted  Reason = "identity-doubted"  // a proof was offered and is not believed
+	ReasonNoRoute          Reason = "no-route"          // nothing is served there
+	ReasonMethod           Reason = "method"            // the route does not list this method
+	ReasonRouteMismatch    Reason = "route-mismatch"    // Envoy and tiergate chose different routes
+	ReasonIdentityMissing  Reason = "identity-missing"  // the tier wants to know more of who asks
+	ReasonIdentityExpired  Reason = "identity-expired"  // certificate or token out of its window
+	ReasonIsolated         Reason = "isolated"          // the subject belongs to an isolated audience, the route does not
+	ReasonAudience         Reason = "audience"          // the subject is in none of the route's audiences
+	ReasonDeviceUnknown    Reason = "device-unknown"    // nobody has reported this device
+	ReasonDeviceContested  Reason = "device-contested"  // two devices carry this name
+	ReasonStoreUnreachable Reason = "store-unreachable" // we could not know
+	ReasonPosture          Reason = "posture"           // signals that the tier demands are not met
+	ReasonInternal         Reason = "internal"          // a fault of ours, written as a denial
+	ReasonNoPolicy         Reason = "no-policy"         // no policy has been loaded yet
+	ReasonAllowed          Reason = "allowed"
+)
+
+// Verdict is the answer to one Input. It names all demands that were not met, not the first.
+type Verdict struct {
+	Outcome  Outcome `json:"outcome"`
+	Reason   Reason  `json:"reason"`
+	Detail   string  `json:"detail,omitempty"` // for the operator
+	Route    string  `json:"route,omitempty"`
+	Tier     string  `json:"tier,omitempty"`
+	Policy   string  `json:"policy,omitempty"` // digest of the policy that judged
+	Contact  string  `json:"contact,omitempty"`
+	Unmet    []Unmet `json:"unmet,omitempty"`
+	Noted    []Unmet `json:"noted,omitempty"`
+	Upstream string  `json:"upstream,omitempty"`
+}
+
+// Unmet is one demand that was not met, with whom to ask and what to do.
+type Unmet struct {
+	Signal  string `json:"signal"`
+	List    List   `json:"list"`
+	Status  Status `json:"status"`
+	Detail  string `json:"detail,omitempty"` // for the operator: what each source said, and how old it is
+	Owner   string `json:"owner"`
+	Contact string `json:"contact,omitempty"`
+	Fix     Fix    `json:"fix,omitzero"`
+}
+
+// List is the list of a tier that a signal stands in.
+type List string
+
+// The lists.
+const (
+	ListRequire    List = "require"
+	ListDenyUnless List = "denyUnless"
+	ListAdvise     List = "advise"
+)
+
+// Status is what is known of a signal. The zero Status is unknown.
+type Status uint8
+
+// The statuses.
+const (
+	StatusUnknown Status = iota
+	StatusPassing
+	StatusFailing
+)
+
+func (s Status) String() string { return [...]string{"unknown", "passing", "failing"}[s] }
+
+// MarshalText writes the word, so that a status reads well in JSON.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalText writes the word, so that an outcome reads well in JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
