@@ -100,8 +100,9 @@ func withFact(facts []Fact, fact Fact) []Fact {
 		joined, contradiction := sameInstant(facts[at], fact)
 		facts[at] = joined
 		if contradiction {
+			// Received is the instant itself: it must not depend on which of the contradicting facts came first.
 			facts = withFact(facts, Fact{Attribute: fact.Attribute, Source: fact.Source, Observed: fact.Observed,
-				Received: joined.Received})
+				Received: fact.Observed})
 		}
 	}
 	return withoutStaleUnknown(facts, fact)
@@ -120,21 +121,39 @@ func withoutStaleUnknown(facts []Fact, of Fact) []Fact {
 }
 
 // sameInstant joins two facts of one slot and instant: the worse value, the earlier receipt, the lesser path. A
-// contradiction that has no worse side keeps the lesser text, so that order does not matter, and says so.
+// contradiction that has no worse side keeps one of the values, so that order does not matter, and says so.
 func sameInstant(a, b Fact) (joined Fact, contradiction bool) {
 	joined = a
 	if a.Value != b.Value {
-		attribute, _ := LookupAttribute(a.Attribute)
-		joined.Value = attribute.worse(a.Value, b.Value)
-		if contradiction = !joined.Value.Known(); contradiction {
-			joined.Value = Text(min(a.Value.String(), b.Value.String()))
-		}
+		joined.Value, contradiction = join(a.Attribute, a.Value, b.Value)
 	}
 	if b.Received.Before(a.Received) {
 		joined.Received = b.Received
 	}
 	joined.Path = min(a.Path, b.Path)
 	return joined, contradiction
+}
+
+// join returns the worse of two different known values. Where there is none, it returns the lesser, and true; a value that
+// the attribute does not accept, as another version of tiergate may have stored it, is kept before one that it does.
+func join(name string, x, y Value) (joined Value, contradiction bool) {
+	attribute, _ := LookupAttribute(name)
+	fits := attribute.Accepts(x)
+	if fits != attribute.Accepts(y) {
+		if fits {
+			return y, true
+		}
+		return x, true
+	}
+	if fits {
+		if worse := attribute.worse(x, y); worse.Known() {
+			return worse, false
+		}
+	}
+	if cmp.Or(cmp.Compare(x.String(), y.String()), cmp.Compare(x.Kind(), y.Kind())) < 0 {
+		return x, true
+	}
+	return y, true
 }
 
 // Latest returns the facts of an attribute and source: the newest known value and, if the source has since said that it
