@@ -1,0 +1,58 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// Events are told what happens. Each may be nil; none may block.
+type Events struct {
+	// Refused: a request was answered with an error. reason is for operators only. source is what the request named, and
+	// empty where no such source exists.
+	Refused func(source string, status int, reason string)
+	// Accepted: a delivery is durable and was answered 202.
+	Accepted func(source, id string)
+	// Repeated: a delivery that was seen before was answered 202 again.
+	Repeated func(source, id string)
+	// Applied: one observation of a delivery stands in the device's posture; changed is false if it said nothing new. lag is
+	// the time since the delivery was received.
+	Applied func(source, id string, device signals.DeviceID, changed bool, lag time.Duration)
+	// Dropped: the source may not attest this attribute, so its fact was left out.
+	Dropped func(source, id, attribute string)
+	// DeadLettered: a delivery cannot be applied and lies among the dead letters.
+	DeadLettered func(source, id, reason string)
+	// Postponed: the store did not let a delivery be applied; it stays in the inbox and is tried again.
+	Postponed func(source, id string, err error)
+	// SweepFailed: the inbox could not be read; it is tried again.
+	SweepFailed func(err error)
+}
+
+// orSilent returns the events with every nil replaced by a function that does nothing.
+func (e Events) orSilent() Events {
+	if e.Refused == nil {
+		e.Refused = func(string, int, string) {}
+	}
+	if e.Accepted == nil {
+		e.Accepted = func(string, string) {}
+	}
+	if e.Repeated == nil {
+		e.Repeated = func(string, string) {}
+	}
+	if e.Applied == nil {
+		e.Applied = func(string, string, signals.DeviceID, bool, time.Duration) {}
+	}
+	if e.Dropped == nil {
+		e.Dropped = func(string, string, string) {}
+	}
+	if e.DeadLettered == nil {
+		e.DeadLettered = func(string, string, string) {}
+	}
+	if e.Postponed == nil {
+		e.Postponed = func(string, string, error) {}
+	}
+	if e.SweepFailed == nil {
+		e.SweepFailed = func(error) {}
+	}
+	return e
+}
