@@ -74,3 +74,8 @@ func (s Subject) String() string {
 		return "anonymous"
 	}
 }
+
+// String writes the window for an operator.
+func (v Validity) String() string {
+	return v.NotBefore.UTC().Format(time.RFC3339) + " until " + v.NotAfter.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,238 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tiergate/tiergate/authz/identity"
+)
+
+// The limits of claims.
+const (
+	maxTextBytes = 256
+	maxGroups    = 500
+	maxMethods   = 32
+)
+
+// user reads the claims of a token whose signature verified.
+func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identity.User, error) {
+	if err := i.checkKind(claims); err != nil {
+		return nil, err
+	}
+	if err := i.checkAudience(claims); err != nil {
+		return nil, err
+	}
+	user := &identity.User{Issuer: i.Name}
+	var err error
+	if user.Token, user.AuthTime, err = i.checkTimes(claims, at); err != nil {
+		return nil, err
+	}
+	if user.Subject, err = name(claims, "sub"); err != nil {
+		return nil, err
+	}
+	if user.Name, err = name(claims, i.UserClaim); err != nil {
+		return nil, err
+	}
+	if user.Groups, err = i.groups(claims); err != nil {
+		return nil, err
+	}
+	if user.ACR, _, err = textClaim(claims, "acr"); err != nil {
+		return nil, err
+	}
+	if user.ACR != "" && !isName(user.ACR) {
+		return nil, fmt.Errorf("the token's acr is longer than %d bytes or has control characters", maxTextBytes)
+	}
+	if user.AMR, err = texts(claims, "amr", maxMethods); err != nil {
+		return nil, err
+	}
+	return user, nil
+}
+
+// checkKind refuses what is signed by the issuer and is no bearer token.
+func (i *issuer) checkKind(claims map[string]json.RawMessage) error {
+	if _, there := claims["events"]; there {
+		return errors.New("the token is a security event (RFC 8417), no access token")
+	}
+	if _, there := claims["cnf"]; there {
+		return errors.New("the token is bound to a key (cnf, RFC 7800), which is not verified here; it is no bearer token")
+	}
+	if i.UserClaim == "email" {
+		if verified, there := claims["email_verified"]; there && string(verified) != "true" && string(verified) != `"true"` {
+			return errors.New("the token says that its email is not verified; it names nobody")
+		}
+	}
+	return nil
+}
+
+func (i *issuer) checkAudience(claims map[string]json.RawMessage) error {
+	raw, there := claims["aud"]
+	if !there {
+		return errors.New("the token names no audience (aud)")
+	}
+	audiences, err := oneOrMore(raw)
+	if err != nil {
+		return errors.New("the token's aud is no text and no array of texts")
+	}
+	for _, audience := range audiences {
+		if slices.Contains(i.Audiences, audience) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the token is meant for another audience than %s", strings.Join(i.Audiences, ", "))
+}
+
+// checkTimes returns the window in which the token counts, if at lies in it, and when its user logged in.
+func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w identity.Validity, login time.Time,
+	err error) {
+	expires, there, err := instant(claims, "exp")
+	switch {
+	case err != nil:
+		return w, login, err
+	case !there:
+		return w, login, errors.New("the token has no end (exp)")
+	}
+	w.NotAfter = expires.Add(i.Leeway)
+	if !at.Before(w.NotAfter) {
+		return w, login, fmt.Errorf("the token expired at %s, leeway %s; now is %s", stamp(expires), i.Leeway, stamp(at))
+	}
+	for _, claim := range []struct{ name, wrong string }{
+		{"nbf", "is not valid before"}, {"iat", "claims to be issued at"}, {"auth_time", "claims a login at"},
+	} {
+		begins, there, err := instant(claims, claim.name)
+		switch {
+		case err != nil:
+			return w, login, err
+		case !there:
+			continue
+		}
+		if from := begins.Add(-i.Leeway); from.After(w.NotBefore) {
+			w.NotBefore = from
+		}
+		if at.Before(w.NotBefore) {
+			return w, login, fmt.Errorf("the token %s %s (%s), leeway %s; now is %s", claim.wrong, stamp(begins), claim.name,
+				i.Leeway, stamp(at))
+		}
+		if claim.name == "auth_time" {
+			login = begins
+		}
+	}
+	return w, login, nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// groups reads the groups claim: texts, or one text. Groups that the issuer left out of the token for their number
+// (distributed claims, OpenID Connect Core section 5.6.2) are an error and not "no groups": who is in an isolated
+// audience by a group would otherwise leave it.
+func (i *issuer) groups(claims map[string]json.RawMessage) ([]string, error) {
+	elsewhere := map[string]json.RawMessage{}
+	if raw, there := claims["_claim_names"]; there && json.Unmarshal(raw, &elsewhere) != nil {
+		return nil, errors.New("the token's _claim_names is no object")
+	}
+	_, distributed := elsewhere[i.GroupsClaim]
+	if overflow, there := claims["hasgroups"]; distributed || there && string(overflow) != "false" {
+		return nil, fmt.Errorf("the token only says where to ask for its user's groups; let issuer %s emit fewer",
+			i.Name)
+	}
+	return texts(claims, i.GroupsClaim, maxGroups)
+}
+
+// name reads a claim that names someone.
+func name(claims map[string]json.RawMessage, claim string) (string, error) {
+	text, there, err := textClaim(claims, claim)
+	switch {
+	case err != nil:
+		return "", err
+	case !there:
+		return "", fmt.Errorf("the token has no %s", claim)
+	case !isName(text):
+		return "", fmt.Errorf("the token's %s is empty, longer than %d bytes or has control characters", claim, maxTextBytes)
+	}
+	return text, nil
+}
+
+// isName accepts 1 to 256 bytes without control characters. U+FFFD is what a JSON decoder makes of half a surrogate
+// pair: two different spellings would become one name.
+func isName(s string) bool {
+	return s != "" && len(s) <= maxTextBytes && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == utf8.RuneError
+	})
+}
+
+// textClaim reads a text; there is false where it is missing.
+func textClaim(members map[string]json.RawMessage, name string) (text string, there bool, err error) {
+	raw, there := members[name]
+	if !there {
+		return "", false, nil
+	}
+	if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		return "", true, fmt.Errorf("the token's %s is no text", name)
+	}
+	return text, true, nil
+}
+
+// texts reads an array of names, or one name alone; none where the claim is missing.
+func texts(claims map[string]json.RawMessage, claim string, limit int) ([]string, error) {
+	raw, there := claims[claim]
+	if !there {
+		return nil, nil
+	}
+	values, err := oneOrMore(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the token's %s is no text and no array of texts", claim)
+	}
+	if len(values) > limit {
+		return nil, fmt.Errorf("the token's %s has %d entries; the limit is %d", claim, len(values), limit)
+	}
+	if i := slices.IndexFunc(values, func(s string) bool { return !isName(s) }); i >= 0 {
+		return nil, fmt.Errorf("entry %d of the token's %s is empty, longer than %d bytes or has control characters", i+1,
+			claim,
+			maxTextBytes)
+	}
+	return values, nil
+}
+
+// oneOrMore reads a text or an array of texts. null is neither, and neither is an array that holds one.
+func oneOrMore(raw json.RawMessage) ([]string, error) {
+	if raw[0] == '"' {
+		var one string
+		err := json.Unmarshal(raw, &one)
+		return []string{one}, err
+	}
+	var pointers []*string
+	if raw[0] != '[' || json.Unmarshal(raw, &pointers) != nil || slices.Contains(pointers, nil) {
+		return nil, errors.New("neither")
+	}
+	values := make([]string, len(pointers))
+	for i, p := range pointers {
+		values[i] = *p
+	}
+	return values, nil
+}
+
+// maxSeconds is the end of the year 9998: later instants cannot carry a leeway and still be written.
+const maxSeconds = 253370764800
+
+// instant reads a NumericDate (RFC 7519, section 2): seconds since 1970, a fraction allowed.
+func instant(claims map[string]json.RawMessage, claim string) (at time.Time, there bool, err error) {
+	raw, there := claims[claim]
+	if !there {
+		return at, false, nil
+	}
+	var seconds float64
+	if c := raw[0]; c != '-' && (c < '0' || c > '9') || json.Unmarshal(raw, &seconds) != nil {
+		return at, true, fmt.Errorf("the token's %s is no number of seconds", claim)
+	}
+	if seconds < 0 || seconds > maxSeconds {
+		return at, true, fmt.Errorf("the token's %s lies before 1970 or after 9998", claim)
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)).UTC(), true, nil
+}
