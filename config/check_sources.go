@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tiergate/tiergate/config/strictyaml"
+)
+
+func (c *check) sources(sources []Source) {
+	names := unique{}
+	for i := range sources {
+		source, at := &sources[i], fmt.Sprintf("sources[%d]", i)
+		c.name(at+".name", source.Name)
+		c.unique(names, at+".name", source.Name)
+		c.oneOf(at+".type", source.Type, "standard")
+		c.list(at+".attests", source.Attests)
+		for j, attribute := range source.Attests {
+			c.attribute(fmt.Sprintf("%s.attests[%d]", at, j), attribute)
+		}
+		if source.Type == "standard" && len(source.SecretFiles) == 0 {
+			c.fault(at+".secretFiles", fmt.Sprintf("source %q has no secret", source.Name),
+				"name at least one file with a whsec_ secret in secretFiles")
+		}
+		for j := range source.SecretFiles {
+			c.file(fmt.Sprintf("%s.secretFiles[%d]", at, j), &source.SecretFiles[j])
+		}
+		c.list(at+".secretFiles", source.SecretFiles)
+	}
+}
+
+func (c *check) attribute(path, name string) {
+	if name == "" || len(c.words.Attributes) == 0 || slices.Contains(c.words.Attributes, name) {
+		return
+	}
+	help := "known are " + strings.Join(c.words.Attributes, ", ")
+	if near, ok := strictyaml.Nearest(name, c.words.Attributes); ok {
+		help = fmt.Sprintf("did you mean %q?", near)
+	}
+	c.fault(path, fmt.Sprintf("%q is no attribute of a device", name), help)
+}

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tiergate/tiergate/config/strictyaml"
+)
+
+// Vocabulary is what the rest of the product knows and this package does not.
+type Vocabulary struct {
+	// Attributes are the names that a source may attest. Empty: attests is not checked.
+	Attributes []string
+}
+
+// Defaults of what a settings file leaves out.
+const (
+	DefaultIngestListen        = "127.0.0.1:8090"
+	DefaultMetricsListen       = "127.0.0.1:9464"
+	DefaultIngestMetricsListen = "127.0.0.1:9465"
+	DefaultMaxBody             = 1 << 20
+	DefaultCheckTimeout        = 250 * time.Millisecond
+	DefaultLeeway              = 30 * time.Second
+	DefaultAlgorithm           = "ES256"
+	DefaultBind                = "certificate"
+	DefaultUserClaim           = "sub"
+	DefaultGroupsClaim         = "groups"
+	DefaultLogLevel            = "info"
+	DefaultLogFormat           = "json"
+)
+
+// Load reads a settings file, fills in the defaults, makes its paths absolute and checks every field. The error is
+// strictyaml.Problems, all faults at once with their places, or a sentence about a file that cannot be read.
+func Load(file string, words Vocabulary) (*Settings, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	base, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("the directory of the settings file %s is not known: %w", file, err)
+	}
+	return parse(file, data, base, words)
+}
+
+// readFile reads one byte more than may be, so that a file that is too large is told from one that just fits.
+func readFile(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("there is no settings file %s: write one or name another with --config", file)
+	case err != nil:
+		return nil, fmt.Errorf("the settings file cannot be read: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("the settings file %s is no regular file: name a YAML file with --config", file)
+	}
+	f, err := os.Open(file) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("the settings file cannot be read: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("the settings file cannot be read: %w", err)
+	}
+	return data, nil
+}
+
+func parse(file string, data []byte, base string, words Vocabulary) (*Settings, error) {
+	documents, problems := strictyaml.Parse(file, data)
+	switch {
+	case len(documents) == 0 && len(problems) == 0:
+		return nil, strictyaml.Problems{{
+			Position: strictyaml.Position{File: file},
+			Message:  "the settings are empty",
+			Help:     "state at least the store",
+		}}
+	case len(documents) == 0:
+		return nil, problems
+	case len(documents) > 1:
+		second := documents[1]
+		problems = append(problems, second.Problem("", "a second document", "write all settings into one document"))
+	}
+	document := documents[0]
+	document.Title = "the settings"
+	settings := &Settings{}
+	problems = append(problems, document.Decode("", settings)...)
+	c := &check{document: document, base: base, words: words}
+	for _, p := range problems {
+		c.known = append(c.known, p.Path)
+	}
+	settings.setDefaults(document)
+	c.settings(settings)
+	if problems = append(problems, c.problems...); len(problems) > 0 {
+		return nil, problems.Sorted()
+	}
+	return settings, nil
+}
+
+// setDefaults fills in what is not written. Where zero is a value of its own (leeway: 0s), only an absent field gets the
+// default.
+func (s *Settings) setDefaults(written *strictyaml.Document) {
+	orDefault(&s.RuntimeDir, runtimeDir())
+	orDefault(&s.Ingest.Listen, DefaultIngestListen)
+	orDefault(&s.Metrics.Listen, DefaultMetricsListen)
+	orDefault(&s.Ingest.Metrics.Listen, DefaultIngestMetricsListen)
+	orDefault(&s.Log.Level, DefaultLogLevel)
+	orDefault(&s.Log.Format, DefaultLogFormat)
+	if !written.Has("ingest.maxBodyBytes") {
+		s.Ingest.MaxBody = DefaultMaxBody
+	}
+	if !written.Has("envoy.checkTimeout") {
+		s.Envoy.CheckTimeout = DefaultCheckTimeout
+	}
+	if s.Identity.Devices != nil {
+		orDefault(&s.Identity.Devices.Bind, DefaultBind)
+	}
+	for i := range s.Identity.Issuers {
+		issuer := &s.Identity.Issuers[i]
+		orDefault(&issuer.Claims.User, DefaultUserClaim)
+		orDefault(&issuer.Claims.Groups, DefaultGroupsClaim)
+		if !written.Has(fmt.Sprintf("identity.issuers[%d].leeway", i)) {
+			issuer.Leeway = DefaultLeeway
+		}
+		if !written.Has(fmt.Sprintf("identity.issuers[%d].algorithms", i)) {
+			issuer.Algorithms = []string{DefaultAlgorithm}
+		}
+	}
+}
+
+func orDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// runtimeDir follows the XDG base directory specification, which wants an absolute path or none.
+func runtimeDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "tiergate")
+	}
+	return "/run/tiergate"
+}

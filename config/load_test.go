@@ -1,0 +1,246 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiergate/tiergate/config"
+	"github.com/tiergate/tiergate/config/strictyaml"
+)
+
+var update = flag.Bool("update", false, "write what is said now as what should be said")
+
+var words = config.Vocabulary{Attributes: []string{"disk_encryption", "os_version", "platform"}}
+
+// site is a directory with the files that settings name.
+func site(t *testing.T, settings []byte) (dir, file string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, name := range []string{"ca.pem", "key.pem", "jwks.json", "secret", "secret.old"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "policy"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(dir, "settings.yaml")
+	if err := os.WriteFile(file, settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, file
+}
+
+func TestLoadEveryField(t *testing.T) {
+	text, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, file := site(t, text)
+	got, err := config.Load(file, words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	pair := config.KeyPair{CertFile: at("ca.pem"), KeyFile: at("key.pem")}
+	want := &config.Settings{
+		RuntimeDir: at("run"),
+		Policy:     config.Policy{Dir: at("policy")},
+		Store: config.Store{Redis: &config.RedisStore{
+			Address: "127.0.0.1:6379", Username: "tiergate", PasswordFile: at("secret"), CAFile: at("ca.pem"),
+			ServerName: "valkey.acme.example", WaitAOF: 1,
+		}},
+		Identity: config.Identity{
+			TrustDomains: []config.TrustDomain{{Name: "acme.example", BundleFile: at("ca.pem")}},
+			Devices:      &config.Devices{BundleFile: at("ca.pem"), Bind: "serialNumber"},
+			Issuers: []config.Issuer{{
+				Name: "corp", Issuer: "https://login.acme.example", Audiences: []string{"apps"},
+				Algorithms: []string{"ES256", "EdDSA"}, JWKSFile: at("jwks.json"), Type: "at+jwt", Leeway: 0,
+				Claims: config.Claims{User: "email", Groups: "roles"},
+			}, {
+				Name: "partner", Issuer: "http://127.0.0.1:8081", Audiences: []string{"apps"},
+				Algorithms: []string{"ES256"}, JWKSFile: at("jwks.json"), Leeway: 30 * time.Second,
+				Claims: config.Claims{User: "sub", Groups: "groups"},
+			}},
+		},
+		Sources: []config.Source{{
+			Name: "mdm", Type: "standard", Attests: []string{"disk_encryption", "os_version"},
+			SecretFiles: []string{at("secret"), at("secret.old")},
+		}},
+		Ingest: config.Ingest{
+			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
+		},
+		Metrics: config.Metrics{Listen: "[::1]:9000"},
+		Envoy: config.Envoy{
+			Listeners: []config.Listener{
+				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem")},
+				{Name: "contractors", Address: "127.0.0.1:8444", Audience: "contractors", TLS: pair, ClientCAFile: at("ca.pem")},
+			},
+			Client: &pair, UpstreamCA: at("ca.pem"), CheckTimeout: time.Second,
+		},
+		Log: config.Log{Level: "debug", Format: "console"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	for env, want := range map[string]string{
+		"": "/run/tiergate", "relative": "/run/tiergate", "/run/user/7": "/run/user/7/tiergate",
+	} {
+		t.Setenv("XDG_RUNTIME_DIR", env)
+		dir, file := site(t, []byte("store: {embedded: {file: tiergate.db}}\nidentity: {devices: {bundleFile: ca.pem}}\n"))
+		got, err := config.Load(file, config.Vocabulary{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&config.Settings{
+			RuntimeDir: want,
+			Store:      config.Store{Embedded: &config.EmbeddedStore{File: filepath.Join(dir, "tiergate.db")}},
+			Identity:   config.Identity{Devices: &config.Devices{BundleFile: filepath.Join(dir, "ca.pem"), Bind: "certificate"}},
+			Ingest: config.Ingest{
+				Listen: "127.0.0.1:8090", Metrics: config.Metrics{Listen: "127.0.0.1:9465"}, MaxBody: 1 << 20,
+			},
+			Metrics: config.Metrics{Listen: "127.0.0.1:9464"},
+			Envoy:   config.Envoy{CheckTimeout: 250 * time.Millisecond},
+			Log:     config.Log{Level: "info", Format: "json"},
+		}, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// Each file of testdata/bad is loaded; what is said stands beside it, word for word. Between them, every field of Settings
+// is bad at least once.
+func TestBadSettings(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	faulty := map[string]bool{}
+	index := regexp.MustCompile(`\[\d+\]`)
+	for _, bad := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(bad), ".yaml"), func(t *testing.T) {
+			text, err := os.ReadFile(bad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, file := site(t, text)
+			settings, err := config.Load(file, words)
+			problems, ok := errors.AsType[strictyaml.Problems](err)
+			if !ok || settings != nil {
+				t.Fatalf("want problems, got %v, %v", settings, err)
+			}
+			for _, p := range problems {
+				faulty[index.ReplaceAllString(p.Path, "")] = true
+			}
+			golden(t, strings.TrimSuffix(bad, ".yaml")+".txt", strings.ReplaceAll(err.Error(), dir, "$DIR")+"\n")
+		})
+	}
+	for _, path := range leaves("", reflect.TypeFor[config.Settings]()) {
+		if !faulty[path] {
+			t.Errorf("no file of testdata/bad has a bad %s", path)
+		}
+	}
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s:\n%s", file, diff)
+	}
+}
+
+// leaves are the paths of all fields that hold a value.
+func leaves(path string, t reflect.Type) []string {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return leaves(path, t.Elem())
+	case reflect.Struct:
+		var all []string
+		for i := range t.NumField() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+			all = append(all, leaves(strings.TrimPrefix(path+"."+name, "."), t.Field(i).Type)...)
+		}
+		return all
+	}
+	return []string{path}
+}
+
+func TestUnreadableSettings(t *testing.T) {
+	dir, _ := site(t, nil)
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, bytes.Repeat([]byte("#"), strictyaml.MaxFileBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		dir:                             "the settings file $DIR is no regular file: name a YAML file with --config",
+		filepath.Join(dir, "none.yaml"): "there is no settings file $DIR/none.yaml: write one or name another with --config",
+		filepath.Join(dir, "ca.pem/x"):  "the settings file cannot be read: stat $DIR/ca.pem/x: not a directory",
+		big:                             "$DIR/big.yaml: the file is larger than 1048576 bytes\n   split it into several files",
+	} {
+		_, err := config.Load(file, words)
+		if err == nil || strings.ReplaceAll(err.Error(), dir, "$DIR") != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// FuzzLoad: whatever the file holds, Load answers with settings that hold what they promise, or says what is wrong.
+func FuzzLoad(f *testing.F) {
+	files, _ := filepath.Glob("testdata/bad/*.yaml")
+	for _, file := range append(files, "testdata/full.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, file := site(t, text)
+		s, err := config.Load(file, words)
+		if err != nil {
+			if strings.TrimSpace(err.Error()) == "" {
+				t.Error("an error that says nothing")
+			}
+			return
+		}
+		if (s.Store.Embedded == nil) == (s.Store.Redis == nil) {
+			t.Error("not exactly one store")
+		}
+		for _, i := range s.Identity.Issuers {
+			for _, a := range i.Algorithms {
+				if strings.HasPrefix(strings.ToUpper(a), "HS") || strings.EqualFold(a, "none") {
+					t.Errorf("algorithm %s was accepted", a)
+				}
+			}
+			if len(i.Algorithms) == 0 || len(i.Audiences) == 0 || i.Leeway < 0 || i.Leeway > 5*time.Minute {
+				t.Errorf("a loose issuer: %+v", i)
+			}
+		}
+		if _, err := s.Sockets(); err != nil || !filepath.IsAbs(s.RuntimeDir) {
+			t.Error("no sockets", err)
+		}
+	})
+}
