@@ -199,3 +199,21 @@ func (s scripted) Observe(d source.Delivery) ([]signals.Observation, error) {
 func with(adapter source.Adapter) option {
 	return func(o *ingest.Options) { o.Sources[0].Adapter = adapter }
 }
+
+func serve(r *ingest.Receiver, req *http.Request) {
+	r.Handler().ServeHTTP(httptest.NewRecorder(), req)
+}
+
+// corruptOne cannot read one device while corrupt is true.
+type corruptOne struct {
+	*memory
+	device  signals.DeviceID
+	corrupt *bool
+}
+
+func (c *corruptOne) Posture(ctx context.Context, device signals.DeviceID) (signals.Posture, error) {
+	if *c.corrupt && device == c.device {
+		return signals.Posture{}, fmt.Errorf("device %s: %w", device, signals.ErrCorrupt)
+	}
+	return c.memory.Posture(ctx, device)
+}

@@ -105,8 +105,9 @@ func (r *Receiver) signalTrouble() {
 // keepSweeping reads the inbox at once and then again and again, sooner after trouble, until ctx ends.
 func (r *Receiver) keepSweeping(ctx context.Context) {
 	retry, calm := firstRetry, true
-	next := time.NewTimer(0)
+	next := time.NewTimer(spread(sweepEvery))
 	defer next.Stop()
+	r.sweep(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -123,10 +124,7 @@ func (r *Receiver) keepSweeping(ctx context.Context) {
 			}
 			calm = true
 			next.Reset(spread(sweepEvery))
-			if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
-				r.events.SweepFailed(err)
-				r.signalTrouble()
-			}
+			r.sweep(ctx)
 		}
 	}
 }
@@ -136,12 +134,16 @@ func spread(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2) }
 
 // sweep queues all entries of the inbox. The keys are read first: a store may hold a read transaction open while it yields,
 // and the workers write.
-func (r *Receiver) sweep(ctx context.Context) error {
+func (r *Receiver) sweep(ctx context.Context) {
 	var keys []string
 	_, err := r.store.EachRecord(ctx, KindInbox, func(record signals.Record) error {
 		keys = append(keys, record.Key)
 		return nil
 	})
+	if err != nil && ctx.Err() == nil {
+		r.events.SweepFailed(err)
+		r.signalTrouble()
+	}
 	for _, key := range keys { // also those that were read before it failed
 		if !r.claim(key) {
 			continue
@@ -150,8 +152,7 @@ func (r *Receiver) sweep(ctx context.Context) error {
 		case r.queue <- key:
 		case <-ctx.Done():
 			r.release(key)
-			return nil
+			return
 		}
 	}
-	return err
 }

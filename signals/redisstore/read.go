@@ -1,0 +1,173 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// Posture implements signals.Postures.
+func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (p signals.Posture, err error) {
+	defer s.observe("posture", time.Now(), &err)
+	if err := firstOf(s.usable(ctx), nameable("device", string(device))); err != nil {
+		return p, err
+	}
+	raw, err := s.one(ctx, postures, string(device))
+	if err != nil {
+		return p, err
+	}
+	return decodePosture(string(device), raw)
+}
+
+// Record implements signals.Records.
+func (s *Store) Record(ctx context.Context, kind, key string) (r signals.Record, err error) {
+	defer s.observe("record", time.Now(), &err)
+	if err := firstOf(s.usable(ctx), nameable("kind", kind), nameable("key", key)); err != nil {
+		return r, err
+	}
+	sp := recordsOf(kind)
+	raw, err := s.one(ctx, sp, key)
+	if err != nil {
+		return r, err
+	}
+	return sp.record(kind, key, raw)
+}
+
+func (sp space) record(kind, key, raw string) (signals.Record, error) {
+	v, err := sp.decode(key, raw)
+	if err != nil {
+		return signals.Record{}, err
+	}
+	return signals.Record{Kind: kind, Key: key, Revision: v.revision, Expires: v.expires, Value: []byte(v.body)}, nil
+}
+
+// one reads one value. GETRANGE bounds what a poisoned value can cost; a large record is asked for again, with more time.
+func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
+	first := min(sp.limit, firstRead)
+	if sp.expiry == "" {
+		first = sp.limit
+	}
+	at := sp.valueKey(key)
+	// GETRANGE does not tell an empty value, which is corrupt, from none; and between it and EXISTS a value may appear.
+	for range 3 {
+		raw, err := s.reads.GetRange(ctx, at, 0, int64(first)).Result()
+		if err == nil && len(raw) > first && first < sp.limit {
+			raw, err = s.works.GetRange(ctx, at, 0, int64(sp.limit)).Result()
+		}
+		if err != nil || raw != "" {
+			return raw, firstOf(s.valueFailed(sp, key, err), sp.tooLarge(key, raw))
+		}
+		switch exists, err := s.reads.Exists(ctx, at).Result(); {
+		case err != nil:
+			return "", s.failed(err)
+		case exists == 0:
+			return "", signals.ErrNotFound
+		}
+	}
+	return "", sp.corrupt(key, "it is empty")
+}
+
+func (s *Store) valueFailed(sp space, key string, err error) error {
+	if err = s.failed(err); errors.Is(err, signals.ErrCorrupt) {
+		return sp.corrupt(key, "its key has a type that tiergate did not write")
+	}
+	return err
+}
+
+func (sp space) tooLarge(key, raw string) error {
+	if len(raw) > sp.limit {
+		return sp.corrupt(key, fmt.Sprintf("it has more than %d bytes", sp.limit))
+	}
+	return nil
+}
+
+// entry is one value of a page, or why it cannot be read.
+type entry struct {
+	key string
+	raw string
+	err error
+}
+
+// pager walks the index of one shard in the order of keys. A page that does not arrive in time is asked for again in
+// smaller pieces, so that a load ends even beside large values or on a slow line.
+type pager struct {
+	s     *Store
+	sp    space
+	index string
+	after string // the last key seen; empty: from the beginning
+	size  int
+	page  []entry
+	done  bool
+}
+
+const pageSize = 64
+
+func (s *Store) pager(sp space, shard int) *pager {
+	return &pager{s: s, sp: sp, index: tag(shard) + sp.index, size: pageSize}
+}
+
+// peek returns the next value without taking it; nil at the end.
+func (p *pager) peek(ctx context.Context) (*entry, error) {
+	for len(p.page) == 0 && !p.done {
+		err := p.fill(ctx)
+		if timedOut(ctx, err) && p.size > 1 {
+			p.size = max(1, p.size/8)
+			continue
+		}
+		if err != nil {
+			return nil, p.s.failed(err)
+		}
+	}
+	if len(p.page) == 0 {
+		return nil, nil
+	}
+	return &p.page[0], nil
+}
+
+func (p *pager) take() { p.page = p.page[1:] }
+
+// fill reads one page. A key in the index without a value has expired.
+func (p *pager) fill(ctx context.Context) error {
+	from := "-"
+	if p.after != "" {
+		from = "(" + p.after
+	}
+	keys, err := p.s.works.ZRangeByLex(ctx, p.index, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(p.size)}).Result()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		p.done = true
+		return nil
+	}
+	pipe := p.s.works.Pipeline()
+	values, exist := make([]*redis.StringCmd, len(keys)), make([]*redis.IntCmd, len(keys))
+	for i, key := range keys {
+		at := p.sp.valueKey(key)
+		exist[i] = pipe.Exists(ctx, at)
+		values[i] = pipe.GetRange(ctx, at, 0, int64(p.sp.limit))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return err
+	}
+	page := make([]entry, 0, len(keys))
+	for i, key := range keys {
+		raw, err := values[i].Result()
+		if err = p.s.valueFailed(p.sp, key, err); err != nil && !errors.Is(err, signals.ErrCorrupt) {
+			return err
+		}
+		if err == nil && raw == "" && exist[i].Val() == 1 { // expired between the two questions, or empty
+			raw, err = p.s.one(ctx, p.sp, key)
+		}
+		if raw != "" || err != nil && !errors.Is(err, signals.ErrNotFound) {
+			page = append(page, entry{key: key, raw: raw, err: firstOf(err, p.sp.tooLarge(key, raw))})
+		}
+	}
+	p.page, p.after = page, keys[len(keys)-1]
+	return nil
+}

@@ -1,0 +1,217 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/storetest"
+)
+
+func TestMain(m *testing.M) {
+	// The library dials once a second, in a goroutine that outlives its closed pool by at most that second.
+	goleak.VerifyTestMain(m)
+}
+
+func TestStore(t *testing.T) {
+	live := serve(t)
+	open := func(t *testing.T) signals.Store {
+		live.do(t, "FLUSHALL")
+		return live.open(t, nil)
+	}
+	storetest.Run(t, open, storetest.Hooks{
+		Reopen: func(t *testing.T, s signals.Store) signals.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			live.kill()
+			live.start(t)
+			return live.open(t, nil)
+		},
+		OpenForgetful: func(t *testing.T) signals.Store {
+			s := open(t).(*Store)
+			s.keep = 10
+			return s
+		},
+		Forgets: 400, // the server trims whole nodes of 100 entries
+		Corruptions: []storetest.Corruption{
+			plant(live, "garbage", "garbage"), plant(live, "empty", ""), plant(live, "cut short", "1 1 0"),
+			plant(live, "a later schema", "2 1 0\n{}"), plant(live, "no revision", "1 0 0\n{}"),
+			plant(live, "a revision that is no number", "1 1x 0\n{}"), plant(live, "much too large", strings.Repeat("1", maxRecord+10)),
+			{Name: "no posture", Posture: plant(live, "", "1 1 0\n[]").Posture},
+			{Name: "cut inside", Posture: plant(live, "", `1 1 0`+"\n"+`{"device":"d7","revi`).Posture},
+			{Name: "another device", Posture: plant(live, "", "1 1 0\n"+`{"device":"d8","revision":1}`).Posture},
+			{Name: "two revisions", Posture: plant(live, "", "1 1 0\n"+`{"device":"d7","revision":2}`).Posture},
+			wrongType(live),
+		},
+	})
+}
+
+func plant(live *server, name, raw string) storetest.Corruption {
+	return storetest.Corruption{
+		Name: name,
+		Posture: func(t *testing.T, _ signals.Store, device signals.DeviceID) {
+			live.do(t, "SET", postures.valueKey(string(device)), raw)
+		},
+		Record: func(t *testing.T, _ signals.Store, kind, key string) {
+			live.do(t, "SET", recordsOf(kind).valueKey(key), raw)
+		},
+	}
+}
+
+func wrongType(live *server) storetest.Corruption {
+	hash := func(t *testing.T, key string) {
+		live.do(t, "DEL", key)
+		live.do(t, "HSET", key, "a", "b")
+	}
+	return storetest.Corruption{
+		Name: "wrong type",
+		Posture: func(t *testing.T, _ signals.Store, device signals.DeviceID) {
+			hash(t, postures.valueKey(string(device)))
+		},
+		Record: func(t *testing.T, _ signals.Store, kind, key string) { hash(t, recordsOf(kind).valueKey(key)) },
+	}
+}
+
+func small(device string, revision signals.Revision) signals.Posture {
+	return signals.Posture{Device: signals.DeviceID(device), Revision: revision}
+}
+
+func cursorOf(t *testing.T, s *Store) signals.Cursor {
+	t.Helper()
+	cursor, err := s.EachPosture(t.Context(), func(signals.Posture) error { return nil }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cursor
+}
+
+// TestWrongTypeElsewhereWritesNothing: a script is not rolled back, so it must find a damaged index or stream before it
+// writes the value.
+func TestWrongTypeElsewhereWritesNothing(t *testing.T) {
+	live := serve(t)
+	s := live.open(t, nil)
+	at := tag(shardOf("a"))
+	for _, broken := range []string{at + "postures", at + "posture-changes"} {
+		live.do(t, "FLUSHALL")
+		live.do(t, "SET", broken, "x")
+		if err := s.PutPosture(t.Context(), small("a", 1), 0); !errors.Is(err, signals.ErrCorrupt) {
+			t.Fatalf("%s: got %v, want ErrCorrupt", broken, err)
+		}
+		if n := live.do(t, "EXISTS", postures.valueKey("a")); n != int64(0) {
+			t.Fatalf("%s: the value was written without its notice", broken)
+		}
+	}
+	sp := recordsOf("k")
+	for _, broken := range []string{at + sp.index, at + sp.changes, at + sp.expiry} {
+		live.do(t, "FLUSHALL")
+		live.do(t, "SET", broken, "x")
+		err := s.PutRecord(t.Context(), signals.Record{Kind: "k", Key: "a", Revision: 1}, 0)
+		if !errors.Is(err, signals.ErrCorrupt) {
+			t.Fatalf("%s: got %v, want ErrCorrupt", broken, err)
+		}
+		if n := live.do(t, "EXISTS", sp.valueKey("a")); n != int64(0) {
+			t.Fatalf("%s: the record was written without its notice", broken)
+		}
+	}
+}
+
+// TestAKeyLiesInOneSlot: everything that one write touches has the same hash tag, whatever braces the key has.
+func TestAKeyLiesInOneSlot(t *testing.T) {
+	for _, key := range []string{"a", "{b}", "}{", "{{}}", "tg:{00}:x", ""} {
+		for _, sp := range []space{postures, recordsOf("k"), recordsOf("{}"), recordsOf("}{99}")} {
+			at := tag(shardOf(key))
+			for _, full := range []string{sp.valueKey(key), at + sp.index, at + sp.changes, at + sp.expiry, at + "fence"} {
+				open := strings.IndexByte(full, '{')
+				hashed := full[open+1 : open+strings.IndexByte(full[open:], '}')]
+				if want := fmt.Sprintf("%02d", shardOf(key)); hashed != want {
+					t.Errorf("%q hashes %q, want %q", full, hashed, want)
+				}
+			}
+		}
+	}
+}
+
+// TestExpiredRecordsLeaveTheIndex: the index must not keep what the server has long forgotten.
+func TestExpiredRecordsLeaveTheIndex(t *testing.T) {
+	live := serve(t)
+	s := live.open(t, nil)
+	for i := range 300 {
+		r := signals.Record{Kind: "k", Key: fmt.Sprint(i), Revision: 1, Expires: time.Now().Add(20 * time.Millisecond)}
+		if err := s.PutRecord(t.Context(), r, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(40 * time.Millisecond)
+	for i := range 200 {
+		if err := s.PutRecord(t.Context(), signals.Record{Kind: "k", Key: fmt.Sprint("new", i), Revision: 1}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var index, expiring int64
+	for shard := range shards {
+		index += live.do(t, "ZCARD", tag(shard)+recordsOf("k").index).(int64)
+		expiring += live.do(t, "ZCARD", tag(shard)+recordsOf("k").expiry).(int64)
+	}
+	if index != 200 || expiring != 0 {
+		t.Fatalf("the index holds %d, want 200; %d are still listed as expiring", index, expiring)
+	}
+}
+
+// TestLoadsManyInPages: a load of many and large postures works within the timeouts of single calls.
+func TestLoadsManyInPages(t *testing.T) {
+	live := serve(t, "--appendonly", "no")
+	s := live.open(t, nil)
+	const n = 20000
+	for i := 0; i < n; i += 500 {
+		pipe := live.raw.Pipeline()
+		for j := i; j < i+500; j++ {
+			device := fmt.Sprint("device", j)
+			raw, err := encodePosture(signals.Posture{Device: signals.DeviceID(device), Revision: 1, Facts: []signals.Fact{
+				{Attribute: "os_version", Value: signals.Text(strings.Repeat("x", 1500)), Source: "mdm"},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pipe.Set(t.Context(), postures.valueKey(device), raw, 0)
+			pipe.Do(t.Context(), "ZADD", tag(shardOf(device))+postures.index, 0, device)
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	if _, err := s.EachPosture(t.Context(), func(signals.Posture) error { seen++; return nil }, nil); err != nil || seen != n {
+		t.Fatalf("%d of %d were read: %v", seen, n, err)
+	}
+}
+
+func TestObservation(t *testing.T) {
+	calls := map[string]error{}
+	s := serve(t).open(t, func(o *Options) {
+		o.Events.Call = func(operation string, took time.Duration, err error) {
+			if took <= 0 {
+				t.Errorf("%s took %v", operation, took)
+			}
+			calls[operation] = err
+		}
+	})
+	_, _ = s.Posture(t.Context(), "nobody")
+	_ = s.PutPosture(t.Context(), small("a", 8), 7)
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	_ = s.DeleteRecord(ended, "k", "a", 1)
+	for operation, want := range map[string]error{
+		"ping": nil, "posture": signals.ErrNotFound, "put-posture": signals.ErrConflict, "delete-record": context.Canceled,
+	} {
+		if got, ok := calls[operation]; !ok || !errors.Is(got, want) {
+			t.Errorf("%s: observed %v (%v), want %v", operation, got, ok, want)
+		}
+	}
+}
