@@ -1,0 +1,431 @@
+package xds
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+const ana = "spiffe://acme.example/ana"
+
+// acme is a policy with two audiences, one of them isolated, and every kind of pattern.
+func acme(t *testing.T, pki *authority) Input {
+	t.Helper()
+	secure, impostor := freeAddress(t), freeAddress(t)
+	tlsUpstream(t, pki, "secure", "spiffe://acme.example/payroll", secure)
+	tlsUpstream(t, pki, "impostor", "spiffe://acme.example/other", impostor)
+	staff, both, outside := []string{"employees"}, []string{"employees", "contractors"}, []string{"contractors"}
+	return Input{
+		Audiences: []policy.Audience{audience("employees", false), audience("contractors", true)},
+		Upstreams: []policy.Upstream{
+			upstream("app", plainUpstream(t, "app"), ""),
+			upstream("admin", plainUpstream(t, "admin"), ""),
+			upstream("partner", plainUpstream(t, "partner"), ""),
+			upstream("secure", secure, "spiffe://acme.example/payroll"),
+			upstream("impostor", impostor, "spiffe://acme.example/payroll"),
+		},
+		Routes: []policy.Route{
+			route("app", "app.acme.example", "/**", "app", staff),
+			route("root", "app.acme.example", "/", "app", staff),
+			route("admin", "app.acme.example", "/admin/**", "admin", staff, "GET"),
+			route("item-read", "app.acme.example", "/api/{id}", "app", both, "GET", "HEAD"),
+			route("item-write", "app.acme.example", "/api/{id}", "admin", staff, "POST"),
+			route("item-special", "app.acme.example", "/api/special", "admin", staff),
+			route("deep", "app.acme.example", "/t/{tenant}/files/**", "admin", staff),
+			route("tenants", "*.tenants.acme.example", "/**", "app", staff),
+			route("tenant-one", "one.tenants.acme.example", "/only", "admin", staff),
+			route("partner", "partner.acme.example", "/**", "partner", outside),
+			route("secure", "secure.acme.example", "/**", "secure", staff),
+			route("impostor", "impostor.acme.example", "/**", "impostor", staff),
+		},
+		Settings: Settings{Listeners: twoListeners()},
+	}
+}
+
+func twoListeners() []Listener {
+	return []Listener{{Name: "ingress"}, {Name: "contractors", Audience: "contractors"}}
+}
+
+func TestEnvoy(t *testing.T) {
+	pki := newAuthority(t)
+	r := newRig(t, pki, acme(t, pki))
+	r.settled(r.build(r.in))
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *rig)
+	}{
+		{"tells the decision service what a decision needs", testCheckRequest},
+		{"takes headers only from tiergate", testHeaders},
+		{"routes as the policy says", testRouting},
+		{"has one reading of a path", testPaths},
+		{"does not know the other audience's hosts", testIsolation},
+		{"admits only certificates of its own CA", testCertificates},
+		{"trusts upstreams by their identity", testUpstreamIdentity},
+		{"lets a decision change nothing else", testMutations},
+		{"cannot be switched off through admin", testAdmin},
+		{"answers 503 when nobody decides", testNobodyDecides},
+		{"writes an access log without queries", testAccessLog},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.t = t
+			r.authz.set(nil)
+			r.authz.last()
+			c.test(t, r)
+		})
+	}
+	r.t = t
+	if n := r.stat("server.envoy_bug_failures"); n != 0 {
+		t.Errorf("Envoy counted %d bugs of its own", n)
+	}
+}
+
+func testCheckRequest(t *testing.T, r *rig) {
+	got := r.client("ingress", ana, true).do("GET", "app.acme.example", "/x?q=1", nil)
+	if e := got.echo(t); got.status != 200 || e.Upstream != "app" || e.Path != "/x?q=1" {
+		t.Fatalf("got %d from %+v", got.status, e)
+	}
+	check := r.authz.last().GetAttributes()
+	want := map[string]string{ContextRoute: "app", ContextTable: "table-1", ContextListener: "ingress"}
+	if got := check.GetContextExtensions(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("context extensions %v, want %v", got, want)
+	}
+	if got := check.GetSource().GetPrincipal(); got != ana {
+		t.Errorf("principal %q", got)
+	}
+	if !strings.HasPrefix(check.GetSource().GetCertificate(), "-----BEGIN%20CERTIFICATE-----") {
+		t.Errorf("certificate %q", check.GetSource().GetCertificate())
+	}
+	if got := check.GetTlsSession().GetSni(); got != "envoy.acme.example" {
+		t.Errorf("SNI %q", got)
+	}
+	if check.GetRequest().GetHttp().GetHeaderMap() == nil || check.GetRequest().GetHttp().GetHeaders() != nil {
+		t.Error("headers do not come as raw bytes")
+	}
+	if body := check.GetRequest().GetHttp().GetBody(); body != "" {
+		t.Errorf("body %q", body)
+	}
+}
+
+func testHeaders(t *testing.T, r *rig) {
+	for _, http2 := range []bool{false, true} {
+		got := r.client("ingress", ana, http2).do("GET", "app.acme.example", "/", http.Header{
+			"X-Tiergate-Subject": {"root", "admin"}, "X-TIERGATE-Tier": {"none"}, "X-Tiergate-": {"x"},
+			"X-Forwarded-Client-Cert": {"URI=spiffe://acme.example/root"}, "X-Envoy-Internal": {"true"},
+			"X-Envoy-Upstream-Rq-Timeout-Ms": {"1"}, "X-Envoy-Upstream-Stream-Duration-Ms": {"1"},
+			"X-Envoy-Expected-Rq-Timeout-Ms": {"1"}, "X-Envoy-Original-Path": {"/admin"},
+			"X-Envoy-External-Address": {"10.0.0.1"}, "X-Forwarded-For": {"10.0.0.1"}, "X-Request-Id": {"mine"},
+			"X-Double": {"a", "b"}, "X-Bytes": {"caf\xe9"}, "Cookie": {"a=1"},
+		})
+		e := got.echo(t)
+		if v := e.Header.Values("X-Tiergate-Subject"); !slices.Equal(v, []string{"corp/ana"}) {
+			t.Errorf("the upstream saw subject %q", v)
+		}
+		// The one x-envoy header that is left is Envoy's own word on where the client is.
+		if v := e.Header.Values("X-Envoy-External-Address"); !slices.Equal(v, []string{"127.0.0.1"}) {
+			t.Errorf("the upstream saw the external address %q", v)
+		}
+		if v := e.Header.Get("X-Request-Id"); v == "mine" {
+			t.Error("a client chose its request id")
+		}
+		e.Header.Del("X-Envoy-External-Address")
+		for name := range e.Header {
+			lower := strings.ToLower(name)
+			if strings.HasPrefix(lower, HeaderPrefix) && lower != "x-tiergate-subject" || strings.HasPrefix(lower, "x-envoy-") {
+				t.Errorf("the upstream saw %s: %q", name, e.Header[name])
+			}
+		}
+		check := r.authz.last()
+		for _, h := range check.GetAttributes().GetRequest().GetHttp().GetHeaderMap().GetHeaders() {
+			own := h.GetKey() == "x-envoy-external-address" && string(h.GetRawValue()) == "127.0.0.1"
+			if !own && (strings.HasPrefix(h.GetKey(), HeaderPrefix) || strings.HasPrefix(h.GetKey(), "x-envoy-")) {
+				t.Errorf("the decision service saw %s: %q", h.GetKey(), h.GetRawValue())
+			}
+		}
+		if xfcc := headersNamed(check, "x-forwarded-client-cert"); len(xfcc) != 1 || strings.Contains(xfcc[0], "root") ||
+			!strings.Contains(xfcc[0], ana) {
+			t.Errorf("x-forwarded-client-cert %q", xfcc)
+		}
+		if got := headersNamed(check, "x-double"); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("two headers of one name became %q", got)
+		}
+		if got := headersNamed(check, "x-bytes"); !slices.Equal(got, []string{"caf\xe9"}) {
+			t.Errorf("bytes became %q", got)
+		}
+	}
+}
+
+func testRouting(t *testing.T, r *rig) {
+	for _, c := range []struct {
+		request, route, upstream string
+		status                   int
+	}{
+		{"GET app.acme.example/", "root", "app", 200},
+		{"GET APP.acme.example:8443/", "root", "app", 200},
+		{"GET app.acme.example./", "root", "app", 200},
+		{"GET app.acme.example/other", "app", "app", 200},
+		{"GET app.acme.example/admin", "admin", "admin", 200},
+		{"GET app.acme.example/admin/", "admin", "admin", 200},
+		{"GET app.acme.example/admin/a/b?x=/c", "admin", "admin", 200},
+		{"GET app.acme.example/administrator", "app", "app", 200},
+		{"GET app.acme.example/ADMIN/x", "app", "app", 200},
+		{"POST app.acme.example/admin/x", "", "", 403},
+		{"get app.acme.example/admin/x", "-", "", 400},
+		{"GET app.acme.example/api/7", "item-read", "app", 200},
+		{"HEAD app.acme.example/api/7", "item-read", "", 200},
+		{"GET app.acme.example/api/7/", "item-read", "app", 200},
+		{"POST app.acme.example/api/7", "item-write", "admin", 200},
+		{"PUT app.acme.example/api/7", "", "", 403},
+		{"OPTIONS app.acme.example/api/7", "", "", 403},
+		{"GET app.acme.example/api/special", "item-special", "admin", 200},
+		{"PUT app.acme.example/api/special/", "item-special", "admin", 200},
+		{"GET app.acme.example/api", "app", "app", 200},
+		{"GET app.acme.example/api/7/x", "app", "app", 200},
+		{"GET app.acme.example/t/a/files", "deep", "admin", 200},
+		{"GET app.acme.example/t/a/files/x/y", "deep", "admin", 200},
+		{"GET app.acme.example/t/a/filesystem", "app", "app", 200},
+		{"GET two.tenants.acme.example/x", "tenants", "app", 200},
+		{"GET TWO.tenants.acme.example:1/x", "tenants", "app", 200},
+		{"GET a.two.tenants.acme.example/x", "", "", 404},
+		{"GET one.tenants.acme.example/only", "tenant-one", "admin", 200},
+		{"GET one.tenants.acme.example/x", "-", "", 404},
+		{"GET tenants.acme.example/x", "-", "", 404},
+		{"GET unknown.example/", "-", "", 404},
+	} {
+		method, target, _ := strings.Cut(c.request, " ")
+		host, path, _ := strings.Cut(target, "/")
+		r.authz.last()
+		got := r.client("ingress", ana, false).do(method, host, "/"+path, nil)
+		if got.status != c.status {
+			t.Errorf("%s: status %d, want %d: %s", c.request, got.status, c.status, got.body)
+			continue
+		}
+		if c.upstream != "" && got.echo(t).Upstream != c.upstream {
+			t.Errorf("%s: upstream %s, want %s", c.request, got.echo(t).Upstream, c.upstream)
+		}
+		check := r.authz.last()
+		if asked := check != nil; asked != (c.route != "-") {
+			t.Errorf("%s: asked for a decision: %t", c.request, asked)
+		} else if asked && check.GetAttributes().GetContextExtensions()[ContextRoute] != c.route {
+			t.Errorf("%s: route %q, want %q", c.request, check.GetAttributes().GetContextExtensions()[ContextRoute], c.route)
+		}
+	}
+}
+
+func testPaths(t *testing.T, r *rig) {
+	c := r.client("ingress", ana, false)
+	for _, p := range []struct {
+		path, seen string // seen by authz; empty: refused before
+	}{
+		{"/admin/x", "/admin/x"},
+		{"/public/../admin", "/admin"},
+		{"/public/%2e%2e/admin", "/admin"},
+		{"/public/%2E%2E/admin", "/admin"},
+		{"/./admin", "/admin"},
+		{"/public/..;/admin", "/admin"},
+		{"//admin//x", "/admin/x"},
+		{"/adm%69n/x", "/admin/x"},
+		{"/admin%2fx", ""}, {"/admin%2Fx", ""}, {"/public/..%2fadmin", ""},
+		{"/admin%5cx", ""}, {"/admin%5Cx", ""},
+		{"/admin%00", ""},
+		{"/admin#x", ""},
+		{"admin", ""},
+	} {
+		r.authz.last()
+		code := c.raw("GET " + p.path + " HTTP/1.1\r\nHost: app.acme.example\r\nConnection: close\r\n\r\n")
+		check := r.authz.last()
+		switch {
+		case p.seen == "" && (code != 400 && code != 404 || check != nil):
+			t.Errorf("%q: %d, decision asked: %t; want a refusal", p.path, code, check != nil)
+		case p.seen != "" && (code != 200 || check.GetAttributes().GetRequest().GetHttp().GetPath() != p.seen):
+			t.Errorf("%q: %d, seen as %q, want %q", p.path, code, check.GetAttributes().GetRequest().GetHttp().GetPath(), p.seen)
+		}
+	}
+	// What Envoy leaves with two readings, authz refuses: it must see it as it came.
+	for _, path := range []string{"/public/%252e%252e/admin", "/admin;x=1"} {
+		r.authz.last()
+		c.raw("GET " + path + " HTTP/1.1\r\nHost: app.acme.example\r\nConnection: close\r\n\r\n")
+		seen := r.authz.last().GetAttributes().GetRequest().GetHttp().GetPath()
+		if _, err := policy.SplitRequestPath(seen); err == nil {
+			t.Errorf("%q reached the decision as %q, which has one reading", path, seen)
+		}
+	}
+	if code := c.raw("GET / HTTP/1.1\r\nHost: app.acme.example\r\nx_tiergate_subject: a\r\nConnection: close\r\n\r\n"); code != 400 {
+		t.Errorf("a header with an underscore: %d, want 400", code)
+	}
+}
+
+func testIsolation(t *testing.T, r *rig) {
+	for _, c := range []struct {
+		listener, method, host, path string
+		status                       int
+	}{
+		{"contractors", "GET", "partner.acme.example", "/", 200},
+		{"contractors", "GET", "app.acme.example", "/api/7", 200},
+		{"contractors", "POST", "app.acme.example", "/api/7", 403},
+		{"contractors", "GET", "app.acme.example", "/", 404},
+		{"contractors", "GET", "app.acme.example", "/admin/x", 404},
+		{"contractors", "GET", "secure.acme.example", "/", 404},
+		{"contractors", "GET", "two.tenants.acme.example", "/", 404},
+		{"ingress", "GET", "partner.acme.example", "/", 404},
+	} {
+		r.authz.last()
+		got := r.client(c.listener, ana, true).do(c.method, c.host, c.path, nil)
+		check := r.authz.last()
+		if got.status != c.status || (check == nil) != (c.status == 404) {
+			t.Errorf("%+v: got %d, decision asked: %t", c, got.status, check != nil)
+		}
+		if check != nil && check.GetAttributes().GetContextExtensions()[ContextListener] != c.listener {
+			t.Errorf("%+v: listener %q", c, check.GetAttributes().GetContextExtensions()[ContextListener])
+		}
+	}
+}
+
+func testCertificates(t *testing.T, r *rig) {
+	foreign := newAuthority(t).issue(t, ana)
+	expired := r.pki.issueUntil(t, ana, time.Now().Add(-time.Minute))
+	for name, pair := range map[string]*KeyPair{"none": nil, "foreign": &foreign, "expired": &expired} {
+		config := &tls.Config{}
+		if pair != nil {
+			certificate, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Certificates = []tls.Certificate{certificate}
+		}
+		if got, err := r.clientWith("ingress", config, false).try("GET", "app.acme.example", "/", nil); err == nil {
+			t.Errorf("certificate %s: got %d", name, got.status)
+		}
+	}
+	old := r.client("ingress", ana, false)
+	old.http.Transport.(*http.Transport).TLSClientConfig.MaxVersion = tls.VersionTLS11
+	if got, err := old.try("GET", "app.acme.example", "/", nil); err == nil {
+		t.Errorf("TLS 1.1: got %d", got.status)
+	}
+	resuming := r.client("ingress", ana, false)
+	transport := resuming.http.Transport.(*http.Transport)
+	transport.TLSClientConfig.ClientSessionCache, transport.DisableKeepAlives = tls.NewLRUClientSessionCache(8), true
+	for range 2 {
+		resuming.do("GET", "app.acme.example", "/", nil)
+	}
+	if n := r.stat("listener.*ssl.session_reused"); n != 0 {
+		t.Errorf("%d sessions were resumed", n)
+	}
+}
+
+func testUpstreamIdentity(t *testing.T, r *rig) {
+	c := r.client("ingress", ana, true)
+	if got := c.do("GET", "secure.acme.example", "/", nil); got.status != 200 || got.echo(t).Upstream != "secure" {
+		t.Errorf("secure: %d %s", got.status, got.body)
+	}
+	if got := c.do("GET", "impostor.acme.example", "/", nil); got.status != 503 {
+		t.Errorf("impostor: %d %s", got.status, got.body)
+	}
+}
+
+func testMutations(t *testing.T, r *rig) {
+	c := r.client("ingress", ana, true)
+	for _, name := range []string{":path", ":authority", "authorization", "x-forwarded-client-cert", "x-envoy-retry-on"} {
+		r.authz.set(func(*authv3.CheckRequest) *authv3.CheckResponse { return allowWith(name, "/admin") })
+		if got := c.do("GET", "app.acme.example", "/x", nil); got.status != 500 {
+			t.Errorf("a decision set %s: %d %s", name, got.status, got.body)
+		}
+	}
+	r.authz.set(func(*authv3.CheckRequest) *authv3.CheckResponse {
+		return allowWith("x-envoy-upstream-stream-duration-ms", "5000")
+	})
+	if got := c.do("GET", "app.acme.example", "/x", nil); got.status != 200 {
+		t.Errorf("a decision bounded the stream: %d %s", got.status, got.body)
+	}
+}
+
+func testAdmin(t *testing.T, r *rig) {
+	response, err := r.admin.Post("http://admin/runtime_modify?envoy.reloadable_features.x=false", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode == 200 {
+		t.Error("the admin interface changed the runtime")
+	}
+	info, err := os.Stat(filepath.Join(r.dir, "envoy.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the admin socket has mode %v", info.Mode())
+	}
+}
+
+func testNobodyDecides(t *testing.T, r *rig) {
+	c := r.client("ingress", ana, true)
+	r.authz.set(func(*authv3.CheckRequest) *authv3.CheckResponse {
+		time.Sleep(MaxCheckTimeout + 100*time.Millisecond)
+		return nil
+	})
+	if got := c.do("GET", "app.acme.example", "/", nil); got.status != 503 {
+		t.Errorf("no answer in time: %d %s", got.status, got.body)
+	}
+	r.authz.set(nil)
+	r.stopAuthz()
+	for range 3 {
+		if got := c.do("GET", "app.acme.example", "/", nil); got.status != 503 {
+			t.Errorf("nobody there: %d %s", got.status, got.body)
+		}
+	}
+	r.startAuthz()
+	r.eventually("decisions are back", func() error {
+		if got := c.do("GET", "app.acme.example", "/", nil); got.status != 200 {
+			return fmt.Errorf("%d %s", got.status, got.body)
+		}
+		return nil
+	})
+}
+
+func testAccessLog(t *testing.T, r *rig) {
+	if got := r.client("ingress", ana, true).do("GET", "app.acme.example", "/logged?token=secret", nil); got.status != 200 {
+		t.Fatalf("got %d", got.status)
+	}
+	r.eventually("the access log", func() error {
+		text, err := os.ReadFile(filepath.Join(r.dir, "access.log"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(text), `"path":"/logged"`) {
+			return fmt.Errorf("no line in:\n%s", tail(string(text), 800))
+		}
+		if strings.Contains(string(text), "secret") {
+			t.Errorf("the access log has the query: %s", text)
+		}
+		if !strings.Contains(string(text), `"peer":"`+ana+`"`) || !strings.Contains(string(text), `"route":"app"`) {
+			t.Errorf("the access log lacks peer or route: %s", tail(string(text), 800))
+		}
+		return nil
+	})
+}
+
+// traced reports whether a request went over a connection that was open before.
+func (c *client) traced(method, host, path string) (status int, reused bool) {
+	c.t.Helper()
+	request, err := http.NewRequest(method, "https://"+host+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+	response, err := c.http.Do(request.WithContext(httptrace.WithClientTrace(c.t.Context(), trace)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode, reused
+}

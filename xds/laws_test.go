@@ -1,0 +1,285 @@
+package xds
+
+import (
+	"bytes"
+	"cmp"
+	"math/rand"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"pgregory.net/rapid"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+var (
+	someHosts    = []string{"a.example", "b.example", "*.a.example", "*.b.a.example", "x.a.example"}
+	someSegments = []string{"a", "b", "a.b", "{x}", "*"}
+	someMethods  = []string{"GET", "POST", "PUT"}
+	someAudience = []string{"employees", "auditors", "contractors", "guests"} // the last two are isolated
+)
+
+// anyPolicy draws routes whose methods do not overlap, as the policy demands.
+func anyPolicy(t *rapid.T, base Input) Input {
+	in := base
+	in.Audiences = []policy.Audience{
+		audience("employees", false), audience("auditors", false), audience("contractors", true), audience("guests", true),
+	}
+	in.Settings.Listeners = slices.Clone(base.Settings.Listeners)
+	guests := in.Settings.Listeners[1]
+	guests.Name, guests.Audience, guests.Address = "guests", "guests", "127.0.0.1:9444"
+	in.Settings.Listeners = append(in.Settings.Listeners, guests)
+	in.Upstreams, in.Routes = nil, nil
+	for _, name := range []string{"one", "two", "three"} {
+		in.Upstreams = append(in.Upstreams, upstream(name, "127.0.0.1:81", ""))
+	}
+	taken := map[string]bool{}
+	for i := range rapid.IntRange(0, 12).Draw(t, "routes") {
+		r := route(string(rune('a'+i)), "", anyPath(t), rapid.SampledFrom([]string{"one", "two", "three"}).Draw(t, "upstream"),
+			rapid.SliceOfNDistinct(rapid.SampledFrom(someAudience), 1, 3, rapid.ID[string]).Draw(t, "audiences"))
+		method := rapid.SampledFrom(append([]string{""}, someMethods...)).Draw(t, "method")
+		if method != "" {
+			r.Methods = []string{method}
+		}
+		shape := shapeOf(r.Path)
+		for _, host := range rapid.SliceOfNDistinct(rapid.SampledFrom(someHosts), 1, 2, rapid.ID[string]).Draw(t, "hosts") {
+			key := host + shape
+			if taken[key+" "] || taken[key+" "+method] || method == "" && slices.ContainsFunc(someMethods, func(m string) bool {
+				return taken[key+" "+m]
+			}) {
+				continue
+			}
+			taken[key+" "+method] = true
+			r.Hosts = append(r.Hosts, host)
+		}
+		if len(r.Hosts) > 0 {
+			in.Routes = append(in.Routes, r)
+		}
+	}
+	return in
+}
+
+func anyPath(t *rapid.T) string {
+	segments := rapid.SliceOfN(rapid.SampledFrom(someSegments), 0, 3).Draw(t, "path")
+	if rapid.Bool().Draw(t, "rest") {
+		segments = append(segments, "**")
+	}
+	return "/" + strings.Join(segments, "/")
+}
+
+func shapeOf(path string) string { return strings.ReplaceAll(path, "{x}", "{}") }
+
+func TestOrderOfDocumentsDoesNotReachEnvoy(t *testing.T) {
+	base := written(t)
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyPolicy(t, base)
+		want, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shuffle := rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed")))
+		other := in
+		other.Routes, other.Audiences, other.Upstreams = shuffled(shuffle, in.Routes), shuffled(shuffle, in.Audiences),
+			shuffled(shuffle, in.Upstreams)
+		other.Settings.Listeners = shuffled(shuffle, in.Settings.Listeners)
+		got, err := Build(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText, err := want.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gotText, err := got.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Digest() != got.Digest() || !bytes.Equal(wantText, gotText) {
+			t.Fatal("another order gave another snapshot")
+		}
+	})
+}
+
+func shuffled[T any](r *rand.Rand, list []T) []T {
+	list = slices.Clone(list)
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
+}
+
+// Nothing that a policy says reaches a listener or the clusters' neighbours: an edit drains no connection.
+func TestListenersDoNotDependOnThePolicy(t *testing.T) {
+	base := written(t)
+	rapid.Check(t, func(t *rapid.T) {
+		one, other := anyPolicy(t, base), anyPolicy(t, base)
+		other.TableDigest = "another"
+		a, err := Build(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Build(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.cache.GetVersion(deliveredTypes[1].url) != b.cache.GetVersion(deliveredTypes[1].url) {
+			t.Fatal("an edit of the policy changed a listener")
+		}
+		if deliveredTypes[1].name != "listeners" || len(a.Listeners()) != 3 {
+			t.Fatal("this test compares something else")
+		}
+	})
+}
+
+// TestIsolation: whatever the policy, an isolated audience's listener leads only to upstreams that a route of that audience
+// names, over clusters and secrets of its own, and no other listener has a route for that audience alone.
+func TestIsolation(t *testing.T) {
+	base := written(t)
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyPolicy(t, base)
+		snapshot, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := snapshot.Consistent(); err != nil {
+			t.Fatal(err)
+		}
+		audienceOf := map[string]string{}
+		for _, l := range in.Settings.Listeners {
+			audienceOf[l.Name] = l.Audience
+		}
+		for _, config := range snapshot.Routes() {
+			for _, vhost := range config.GetVirtualHosts() {
+				for _, route := range vhost.GetRoutes() {
+					if cluster := route.GetRoute().GetCluster(); cluster != "" {
+						checkReach(t, in, config.GetName(), audienceOf[config.GetName()], cluster)
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkReach(t *rapid.T, in Input, listener, audience, cluster string) {
+	owner, upstream, _ := strings.Cut(cluster, "/")
+	if owner != listener {
+		t.Fatalf("listener %s reaches cluster %s", listener, cluster)
+	}
+	if !slices.ContainsFunc(in.Routes, func(r policy.Route) bool {
+		open := slices.Contains(r.Audiences, "employees") || slices.Contains(r.Audiences, "auditors")
+		return r.Upstream == upstream && (audience != "" && slices.Contains(r.Audiences, audience) || audience == "" && open)
+	}) {
+		t.Fatalf("listener %s reaches %s, which no route of audience %q names", listener, upstream, audience)
+	}
+}
+
+// TestEnvoyAndPolicyChooseTheSameRoute reads the route table as Envoy's documentation says and compares it with a naive
+// reading of the policy.
+func TestEnvoyAndPolicyChooseTheSameRoute(t *testing.T) {
+	base := written(t)
+	hosts := []string{"a.example", "b.example", "x.a.example", "y.a.example", "z.y.a.example", "y.b.a.example", "c.example"}
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyPolicy(t, base)
+		snapshot, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(snapshot.Routes(), func(c *routev3.RouteConfiguration) bool { return c.GetName() == "ingress" })
+		for range 20 {
+			host := rapid.SampledFrom(hosts).Draw(t, "host")
+			path := "/" + strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "a.b", "ab", "axb"}), 0, 4).Draw(t, "segments"), "/")
+			if path != "/" && rapid.Bool().Draw(t, "slash") {
+				path += "/"
+			}
+			method := rapid.SampledFrom(append([]string{"DELETE"}, someMethods...)).Draw(t, "method")
+			got, want := envoyChooses(snapshot.Routes()[i], host, path, method), policyChooses(in.Routes, host, path, method)
+			if got != want {
+				t.Fatalf("%s %s%s: Envoy takes %q, the policy %q", method, host, path, got, want)
+			}
+		}
+	})
+}
+
+// policyChooses is DESIGN section 3 without cleverness: exact host before *.suffix, the most exact path, then the method.
+func policyChooses(routes []policy.Route, host, path, method string) string {
+	segments, err := policy.SplitRequestPath(path)
+	if err != nil {
+		return ""
+	}
+	_, suffix, _ := strings.Cut(host, ".")
+	var chosen []entry
+	for _, wanted := range []string{host, "*." + suffix} {
+		for _, r := range routes {
+			open := slices.Contains(r.Audiences, "employees") || slices.Contains(r.Audiences, "auditors")
+			if pattern, err := policy.ParsePattern(r.Path); err == nil && open && slices.Contains(r.Hosts, wanted) {
+				chosen = append(chosen, entry{pattern, r})
+			}
+		}
+		if len(chosen) > 0 {
+			break
+		}
+	}
+	chosen = slices.DeleteFunc(chosen, func(e entry) bool { return !e.pattern.Match(segments) })
+	slices.SortFunc(chosen, func(a, b entry) int {
+		return cmp.Or(a.pattern.Compare(b.pattern), cmp.Compare(a.route.Meta.Name, b.route.Meta.Name))
+	})
+	for _, e := range chosen {
+		if e.pattern.Compare(chosen[0].pattern) == 0 && (len(e.route.Methods) == 0 || slices.Contains(e.route.Methods, method)) {
+			return e.route.Meta.Name
+		}
+	}
+	return ""
+}
+
+// envoyChooses follows the documentation of config.route.v3: the exact domain, then the longest suffix; the first route
+// that matches. A direct response is nobody's route.
+func envoyChooses(config *routev3.RouteConfiguration, host, path, method string) string {
+	var vhost *routev3.VirtualHost
+	for _, v := range config.GetVirtualHosts() {
+		domain := v.GetDomains()[0]
+		suffix, wildcard := strings.CutPrefix(domain, "*")
+		switch {
+		case domain == host:
+			vhost = v
+		case wildcard && strings.HasSuffix(host, suffix) && len(host) > len(suffix) &&
+			(vhost == nil || vhost.GetDomains()[0] != host && len(vhost.GetDomains()[0]) < len(domain)):
+			vhost = v
+		}
+	}
+	for _, r := range vhost.GetRoutes() {
+		if !pathMatched(r.GetMatch(), path) || slices.ContainsFunc(r.GetMatch().GetHeaders(), func(h *routev3.HeaderMatcher) bool {
+			value := map[string]string{":method": method, ":authority": host}[h.GetName()]
+			return stringMatched(h.GetStringMatch(), value) == h.GetInvertMatch()
+		}) {
+			continue
+		}
+		if r.GetDirectResponse() != nil {
+			return ""
+		}
+		return r.GetName()
+	}
+	return ""
+}
+
+func pathMatched(m *routev3.RouteMatch, path string) bool {
+	switch p := m.GetPathSpecifier().(type) {
+	case *routev3.RouteMatch_Path:
+		return path == p.Path
+	case *routev3.RouteMatch_Prefix:
+		return strings.HasPrefix(path, p.Prefix)
+	case *routev3.RouteMatch_PathSeparatedPrefix:
+		return path == p.PathSeparatedPrefix || strings.HasPrefix(path, p.PathSeparatedPrefix+"/")
+	case *routev3.RouteMatch_SafeRegex:
+		return regexp.MustCompile(`^(?:` + p.SafeRegex.GetRegex() + `)$`).MatchString(path)
+	}
+	panic("a path specifier that this test does not know")
+}
+
+func stringMatched(m *matcherv3.StringMatcher, value string) bool {
+	if m.GetSafeRegex() != nil {
+		return regexp.MustCompile(`^(?:` + m.GetSafeRegex().GetRegex() + `)$`).MatchString(value)
+	}
+	return m.GetExact() == value
+}

@@ -1,0 +1,183 @@
+package xds
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+// entry is a route under one of its hosts.
+type entry struct {
+	pattern policy.Pattern
+	route   policy.Route
+}
+
+// routeConfiguration writes the route table of one listener. Envoy takes the first route that matches, so within a host
+// routes stand in the order of policy.Pattern.Compare, and routes of equal host and path are kept together.
+func (b *builder) routeConfiguration(l Listener) *routev3.RouteConfiguration {
+	hosts := map[string][]entry{}
+	for _, r := range b.in.Routes {
+		if !b.serves(l, r) {
+			continue
+		}
+		b.served[r.Meta.Name] = true
+		b.addRoute(hosts, r)
+	}
+	config := &routev3.RouteConfiguration{Name: l.Name, ValidateClusters: yes()}
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		config.VirtualHosts = append(config.VirtualHosts, b.virtualHost(l, host, hosts[host]))
+	}
+	return config
+}
+
+// serves decides isolation: a route exists on an isolated audience's listener if it lists that audience, and on any other
+// listener if it lists an audience that is not isolated.
+func (b *builder) serves(l Listener, r policy.Route) bool {
+	return slices.ContainsFunc(r.Audiences, func(audience string) bool {
+		isolated, known := b.isolated[audience]
+		if !known {
+			b.routeFault(r, "spec.audiences", fmt.Sprintf("the policy has no audience %q", audience), "")
+			return false
+		}
+		if l.Audience != "" {
+			return audience == l.Audience
+		}
+		return !isolated
+	})
+}
+
+func (b *builder) addRoute(hosts map[string][]entry, r policy.Route) {
+	pattern, err := policy.ParsePattern(r.Path)
+	switch {
+	case err != nil:
+		b.routeFault(r, "spec.path", err.Error(), "")
+		return
+	case strings.Contains(r.Path, "?"):
+		b.routeFault(r, "spec.path", "a question mark begins the query, which no route matches", "leave the query out")
+		return
+	}
+	for i, written := range r.Hosts {
+		host, err := normalHost(written)
+		if err != nil {
+			b.routeFault(r, fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%q: %v", written, err),
+				"write a host name, or *.suffix for one label before it")
+			continue
+		}
+		hosts[host] = append(hosts[host], entry{pattern: pattern, route: r})
+	}
+}
+
+func normalHost(written string) (string, error) {
+	if suffix, ok := strings.CutPrefix(written, "*."); ok {
+		normal, err := policy.NormalHost(suffix)
+		return "*." + normal, err
+	}
+	return policy.NormalHost(written)
+}
+
+func (b *builder) virtualHost(l Listener, host string, entries []entry) *routev3.VirtualHost {
+	slices.SortFunc(entries, func(x, y entry) int {
+		return cmp.Or(x.pattern.Compare(y.pattern), cmp.Compare(x.route.Meta.Name, y.route.Meta.Name))
+	})
+	vhost := &routev3.VirtualHost{
+		Name: host, Domains: []string{host},
+		TypedPerFilterConfig: b.contextExtensions(map[string]string{
+			ContextListener: l.Name, ContextTable: b.in.TableDigest, ContextRoute: "",
+		}),
+	}
+	if suffix, ok := strings.CutPrefix(host, "*."); ok {
+		match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
+		match.Headers = []*routev3.HeaderMatcher{deeperHost(suffix)}
+		vhost.Routes = append(vhost.Routes, refusal("no route: host", match, 404, "There is no such host here.\n"))
+	}
+	for len(entries) > 0 {
+		n := 1
+		for n < len(entries) && entries[n].pattern.Compare(entries[0].pattern) == 0 {
+			n++
+		}
+		vhost.Routes = append(vhost.Routes, b.samePath(l, host, entries[:n])...)
+		entries = entries[n:]
+	}
+	return vhost
+}
+
+// samePath writes the routes of one host and path, which must split the methods. A method that none of them lists ends
+// here and never falls through to a wider route.
+func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.Route {
+	var routes []*routev3.Route
+	taken, complete := map[string]string{}, false
+	for _, e := range entries {
+		if complete || len(e.route.Methods) == 0 && len(taken) > 0 {
+			b.routeFault(e.route, "spec.methods", fmt.Sprintf("another route has host %s and path %s, too", host, e.pattern),
+				"let the two list methods that do not overlap")
+		}
+		for _, m := range e.route.Methods {
+			if other, ok := taken[m]; ok {
+				b.routeFault(e.route, "spec.methods", fmt.Sprintf("route %s takes %s of host %s and path %s, too", other, m,
+					host, e.pattern), "let the two list methods that do not overlap")
+			}
+			taken[m] = e.route.Meta.Name
+		}
+		complete = complete || len(e.route.Methods) == 0
+		for _, match := range pathMatches(e.pattern) {
+			if len(e.route.Methods) > 0 {
+				match.Headers = []*routev3.HeaderMatcher{methodMatch(slices.Sorted(slices.Values(e.route.Methods)))}
+			}
+			routes = append(routes, b.proxied(l, e.route, match))
+		}
+	}
+	if complete {
+		return routes
+	}
+	for _, match := range pathMatches(entries[0].pattern) {
+		routes = append(routes, refusal("no route: method", match, 403, "This method is not served here.\n"))
+	}
+	return routes
+}
+
+// proxied leads to the upstream. The response may take as long as it keeps coming: the stream's idle timeout bounds it.
+func (b *builder) proxied(l Listener, r policy.Route, match *routev3.RouteMatch) *routev3.Route {
+	return &routev3.Route{
+		Name: r.Meta.Name, Match: match,
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: b.cluster(l, r)},
+			Timeout:          seconds(0),
+		}},
+		TypedPerFilterConfig: b.contextExtensions(map[string]string{ContextRoute: r.Meta.Name}),
+	}
+}
+
+// refusal proxies nothing, whatever authz says. Its check carries an empty route.
+func refusal(name string, match *routev3.RouteMatch, status uint32, body string) *routev3.Route {
+	return &routev3.Route{
+		Name: name, Match: match,
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: status,
+			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+		}},
+	}
+}
+
+// contextExtensions are merged by Envoy from virtual host and route; the route's win.
+func (b *builder) contextExtensions(values map[string]string) map[string]*anypb.Any {
+	return map[string]*anypb.Any{authzFilter: b.pack(&authzv3.ExtAuthzPerRoute{
+		Override: &authzv3.ExtAuthzPerRoute_CheckSettings{
+			CheckSettings: &authzv3.CheckSettings{ContextExtensions: values},
+		},
+	})}
+}
+
+func (b *builder) routeFault(r policy.Route, field, message, help string) {
+	b.faults = append(b.faults, policy.Fault{
+		Kind: policy.KindRoute, Name: r.Meta.Name, Field: field, Message: message, Help: help,
+	})
+}

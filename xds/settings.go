@@ -1,0 +1,57 @@
+package xds
+
+import (
+	"time"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+// Input is all that a snapshot is made of.
+type Input struct {
+	Routes    []policy.Route
+	Audiences []policy.Audience
+	Upstreams []policy.Upstream
+	// TableDigest names the route table. Every check carries it back, so that authz compares Envoy's match with its own in
+	// the generation in which Envoy made it.
+	TableDigest string
+	Settings    Settings
+}
+
+// Settings is what the process settings say, with files already read.
+type Settings struct {
+	AuthzSocket  string        // absolute path of the ext_authz service's Unix socket
+	CheckTimeout time.Duration // how long Envoy waits for a decision; more than 0, at most 2s
+	Listeners    []Listener    // none: Envoy is given nothing to listen on
+	Client       *KeyPair      // what Envoy shows to upstreams that name a spiffeID
+	UpstreamCA   []byte        // PEM: who may sign the certificates of those upstreams
+	AccessLog    string        // "": none; /dev/stdout or /dev/stderr; else the absolute path of a file
+}
+
+// Listener is one address that Envoy serves over mTLS.
+type Listener struct {
+	Name    string // a DNS label; names the route configuration and prefixes the clusters
+	Address string // ip:port
+	// Audience makes it the own listener of that isolated audience: only routes that list the audience exist here. Empty:
+	// every route that lists an audience which is not isolated.
+	Audience    string
+	Certificate KeyPair
+	ClientCA    []byte // PEM: who may connect
+}
+
+// KeyPair is a certificate chain and its private key, both PEM.
+type KeyPair struct {
+	CertPEM, KeyPEM []byte
+}
+
+// Keys of the context_extensions that every check carries (envoy.service.auth.v3.AttributeContext.context_extensions).
+const (
+	ContextRoute    = "tiergate.route"    // the policy route's name; empty where Envoy proxies nothing
+	ContextTable    = "tiergate.table"    // Input.TableDigest
+	ContextListener = "tiergate.listener" // Listener.Name
+)
+
+// HeaderPrefix is what only tiergate says to upstreams: removed from every client's request before anything reads it.
+const HeaderPrefix = "x-tiergate-"
+
+// MaxCheckTimeout bounds CheckTimeout: a client does not wait longer than this for a decision that does not come.
+const MaxCheckTimeout = 2 * time.Second

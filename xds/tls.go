@@ -1,0 +1,128 @@
+package xds
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+const (
+	tlsTransport   = "envoy.transport_sockets.tls"
+	upstreamClient = "upstream-client" // the secret that Envoy shows to upstreams
+	upstreamCA     = "upstream-ca"     // the secret that says who signs upstreams
+)
+
+func certificateOf(l Listener) string { return l.Name + "/certificate" }
+func clientCAOf(l Listener) string    { return l.Name + "/client-ca" }
+
+// keyPair makes a secret of a certificate chain and its key, which must belong together.
+func (b *builder) keyPair(name string, pair KeyPair, field string) *tlsv3.Secret {
+	if _, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM); err != nil {
+		b.settingsFault(field, "the certificate and key cannot be used: "+err.Error(),
+			"give a PEM certificate chain and the private key of its first certificate")
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: inline(pair.CertPEM), PrivateKey: inline(pair.KeyPEM),
+	}}}
+}
+
+func (b *builder) trustedCA(name string, ca []byte, field string) *tlsv3.Secret {
+	if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		b.settingsFault(field, "there is no CA certificate in it", "give at least one CA certificate as PEM")
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{
+		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(ca)},
+	}}
+}
+
+func inline(data []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: data}}
+}
+
+// downstreamTLS demands a certificate that the listener's own CA signed. Sessions are not resumed: a client that is no
+// longer trusted, or whose certificate ran out, would come back without showing anything.
+func (b *builder) downstreamTLS(l Listener) *corev3.TransportSocket {
+	return b.transportSocket(&tlsv3.DownstreamTlsContext{
+		RequireClientCertificate: yes(),
+		SessionTicketKeysType: &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
+			DisableStatelessSessionResumption: true,
+		},
+		DisableStatefulSessionResumption: true,
+		CommonTlsContext: &tlsv3.CommonTlsContext{
+			TlsParams:                      tlsParameters(),
+			AlpnProtocols:                  []string{"h2", "http/1.1"},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretOverADS(certificateOf(l))},
+			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
+				ValidationContextSdsSecretConfig: secretOverADS(clientCAOf(l)),
+			},
+		},
+	})
+}
+
+// upstreamTLS is mTLS with exactly one identity on the other side; nil only where the policy says plaintext.
+func (b *builder) upstreamTLS(u policy.Upstream) *corev3.TransportSocket {
+	switch {
+	case u.Plaintext && u.SPIFFEID != "":
+		b.upstreamFault(u, "spec.plaintext", "plaintext has no identity to compare with spiffeID", "write one of the two")
+		return nil
+	case u.Plaintext:
+		return nil
+	case u.SPIFFEID == "":
+		b.upstreamFault(u, "spec.spiffeID", "nothing says whom to find there",
+			"write spiffeID for mTLS, or plaintext: true if the path to it is protected otherwise")
+		return nil
+	case b.in.Settings.Client == nil:
+		b.upstreamFault(u, "spec.spiffeID", "mTLS needs a certificate to show, and the settings have none",
+			"set envoy.client in the settings")
+		return nil
+	}
+	b.secrets[upstreamClient] = b.keyPair(upstreamClient, *b.in.Settings.Client, "envoy.client")
+	b.secrets[upstreamCA] = b.trustedCA(upstreamCA, b.in.Settings.UpstreamCA, "envoy.upstreamCAFile")
+	return b.transportSocket(&tlsv3.UpstreamTlsContext{
+		MaxSessionKeys: number(0), // no resumption: every connection shows its certificate
+		CommonTlsContext: &tlsv3.CommonTlsContext{
+			TlsParams:                      tlsParameters(),
+			AlpnProtocols:                  []string{"http/1.1"},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretOverADS(upstreamClient)},
+			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
+				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+					DefaultValidationContext: &tlsv3.CertificateValidationContext{
+						MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+							SanType: tlsv3.SubjectAltNameMatcher_URI,
+							Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: u.SPIFFEID}},
+						}},
+					},
+					ValidationContextSdsSecretConfig: secretOverADS(upstreamCA),
+				},
+			},
+		},
+	})
+}
+
+func tlsParameters() *tlsv3.TlsParameters {
+	return &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2}
+}
+
+func secretOverADS(name string) *tlsv3.SdsSecretConfig {
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: overADS()}
+}
+
+func overADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
+
+func (b *builder) transportSocket(context proto.Message) *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name:       tlsTransport,
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(context)},
+	}
+}
