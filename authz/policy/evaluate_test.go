@@ -317,7 +317,11 @@ func TestEnvoyAndPolicyMustAgreeOnTheRoute(t *testing.T) {
 	t.Parallel()
 	current := compileSample(t, nil)
 	older := compileSample(t, func(s *Spec) { s.Routes[1].Meta.Name = "pages" })
-	moved := compileSample(t, func(s *Spec) { s.Routes[1].Upstream = "outside"; s.Routes[1].Audiences = []string{"contractors"}; s.Routes[3].Hosts = []string{"o.example"} })
+	moved := compileSample(t, func(s *Spec) {
+		s.Routes[1].Upstream = "outside"
+		s.Routes[1].Audiences = []string{"contractors"}
+		s.Routes[3].Hosts = []string{"o.example"}
+	})
 	for _, c := range []struct {
 		name   string
 		chosen *Chosen

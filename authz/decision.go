@@ -1,0 +1,44 @@
+package authz
+
+import (
+	"time"
+
+	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+// Decision is a verdict on record: what was answered, to whom, and on what grounds. It holds no token and no certificate.
+type Decision struct {
+	ID      string           `json:"id"` // UUIDv7
+	At      time.Time        `json:"at"`
+	Took    time.Duration    `json:"took"`
+	Request policy.Request   `json:"request"`
+	Subject identity.Subject `json:"subject"`
+	Device  string           `json:"device,omitempty"` // our id of the device
+	Verdict policy.Verdict   `json:"verdict"`
+}
+
+// Events is how the service is observed. Any of them may be nil; none may block.
+type Events struct {
+	Decided  func(*Decision)
+	Panicked func(decision string, value any, stack []byte)
+	Policy   func(digest string, devices int, took time.Duration) // a policy came into force
+}
+
+func (e *Events) decided(d *Decision) {
+	if e.Decided != nil {
+		e.Decided(d)
+	}
+}
+
+func (e *Events) panicked(decision string, value any, stack []byte) {
+	if e.Panicked != nil {
+		e.Panicked(decision, value, stack)
+	}
+}
+
+func (e *Events) policy(digest string, devices int, took time.Duration) {
+	if e.Policy != nil {
+		e.Policy(digest, devices, took)
+	}
+}

@@ -1,0 +1,61 @@
+package authz
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/signals"
+)
+
+// tableLife is how long an older route table is held after it was replaced: the time in which an Envoy that has not yet
+// acknowledged the next one may still ask with it.
+const tableLife = 60 * time.Second
+
+// generation is one policy with what has been computed ahead for it. A request loads one and uses nothing else.
+type generation struct {
+	policy      *policy.Policy
+	tables      map[string]heldTable // by digest; the policy's own never ends
+	assessments sync.Map             // signals.DeviceID → *policy.Assessment
+}
+
+type heldTable struct {
+	table *policy.Table
+	until time.Time // zero: as long as the generation
+}
+
+// newGeneration takes over the tables that are still held.
+func newGeneration(p *policy.Policy, previous *generation, at time.Time) *generation {
+	g := &generation{policy: p, tables: map[string]heldTable{}}
+	if previous != nil {
+		maps.Copy(g.tables, previous.tables)
+		g.tables[previous.policy.Table().Digest()] = heldTable{table: previous.policy.Table(), until: at.Add(tableLife)}
+		maps.DeleteFunc(g.tables, func(_ string, h heldTable) bool { return !at.Before(h.until) })
+	}
+	g.tables[p.Table().Digest()] = heldTable{table: p.Table()}
+	return g
+}
+
+// table returns the table of a digest while it is held, nil after that.
+func (g *generation) table(digest string, at time.Time) *policy.Table {
+	held, ok := g.tables[digest]
+	if !ok || !held.until.IsZero() && !at.Before(held.until) {
+		return nil
+	}
+	return held.table
+}
+
+// assess computes a posture's assessment ahead of the requests that will need it.
+func (g *generation) assess(posture *signals.Posture) {
+	g.assessments.Store(posture.Device, g.policy.Assess(posture))
+}
+
+// assessment is nil if there is none yet; Evaluate then makes its own.
+func (g *generation) assessment(device signals.DeviceID) *policy.Assessment {
+	a, ok := g.assessments.Load(device)
+	if !ok {
+		return nil
+	}
+	return a.(*policy.Assessment)
+}

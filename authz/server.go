@@ -1,0 +1,201 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+
+	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/replica"
+)
+
+// Devices is where postures are found; *replica.Replica is one.
+type Devices interface {
+	Lookup(alias signals.Alias) (replica.Reading, error)
+	Each(yield func(*signals.Posture) bool)
+}
+
+// Tokens verifies bearer tokens; *token.Verifier is one.
+type Tokens interface {
+	Verify(raw string, at time.Time) (*identity.User, error)
+}
+
+// Options are the parts that a Server works with. Devices, Authority and Tokens may be nil: then no device, no certificate
+// or no token is ever believed.
+type Options struct {
+	Devices   Devices
+	Authority *identity.Authority
+	Tokens    Tokens
+	Now       func() time.Time // default time.Now
+	Events    Events
+}
+
+// Server answers Check. Until SetPolicy was called it denies everything.
+type Server struct {
+	authv3.UnimplementedAuthorizationServer
+
+	opts    Options
+	current atomic.Pointer[generation]
+
+	mu      sync.Mutex  // orders changes of policy and of postures; never taken by a request
+	pending *generation // being filled, not yet in force
+}
+
+// New starts nothing.
+func New(opts Options) *Server {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Server{opts: opts}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(g grpc.ServiceRegistrar) { authv3.RegisterAuthorizationServer(g, s) }
+
+// Check answers one CheckRequest. The error is always nil: what goes wrong is written as a denial.
+func (s *Server) Check(_ context.Context, req *authv3.CheckRequest) (response *authv3.CheckResponse, _ error) {
+	start := s.opts.Now()
+	id := newDecisionID()
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.opts.Events.panicked(id, fault, debug.Stack())
+			response = respond(&Decision{ID: id, At: start, Verdict: policy.Verdict{Reason: policy.ReasonInternal}})
+		}
+	}()
+	return respond(s.decide(parseCall(req), id, start)), nil
+}
+
+// decide is the way of one request: who, in what state, what the policy says, on record.
+func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
+	gen := s.current.Load() // one generation for the whole request
+	in := policy.Input{At: at, Request: policy.Request{Method: call.Method, Host: call.Host, Path: call.Path}}
+	var verdict policy.Verdict
+	switch {
+	case call.Malformed != "":
+		verdict = policy.Verdict{Reason: policy.ReasonMalformed, Detail: call.Malformed}
+	case gen == nil:
+		verdict = policy.Verdict{Reason: policy.ReasonNoPolicy, Detail: "no policy has been loaded yet"}
+	default:
+		in.Request.Chosen = chosen(gen, call, at)
+		in.Subject = s.identify(call, at)
+		in.Device = s.reading(gen, &in.Subject)
+		verdict = gen.policy.Evaluate(&in)
+	}
+	return s.settle(id, &in, verdict)
+}
+
+func chosen(gen *generation, call *Call, at time.Time) *policy.Chosen {
+	if call.Route == "" && call.Table == "" {
+		return nil
+	}
+	return &policy.Chosen{Route: call.Route, Generation: gen.table(call.Table, at)}
+}
+
+// identify turns the proofs of a call into a subject.
+func (s *Server) identify(call *Call, at time.Time) identity.Subject {
+	var peer identity.Peer
+	if s.opts.Authority != nil {
+		peer = s.opts.Authority.Peer(call.Certificate, call.Principal, at)
+	}
+	user, err := s.user(call, at)
+	return identity.Assemble(peer, user, err)
+}
+
+// reading finds the posture of the device that the subject is bound to, or the gap.
+func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Device {
+	if subject.Device == (signals.Alias{}) {
+		return policy.Device{}
+	}
+	if s.opts.Devices == nil {
+		return policy.Device{Gap: policy.GapUnreachable}
+	}
+	read, err := s.opts.Devices.Lookup(subject.Device)
+	switch {
+	case err == nil:
+		return policy.Device{Posture: read.Posture, AsOf: read.AsOf, Assessment: gen.assessment(read.Posture.Device)}
+	case errors.Is(err, signals.ErrNotFound):
+		return policy.Device{Gap: policy.GapUnknown, AsOf: read.AsOf}
+	case errors.Is(err, replica.ErrContested):
+		return policy.Device{Gap: policy.GapContested, AsOf: read.AsOf}
+	default:
+		return policy.Device{Gap: policy.GapUnreachable, AsOf: read.AsOf}
+	}
+}
+
+// settle puts the verdict on record.
+func (s *Server) settle(id string, in *policy.Input, verdict policy.Verdict) *Decision {
+	d := &Decision{ID: id, At: in.At, Took: s.opts.Now().Sub(in.At), Request: in.Request, Subject: in.Subject, Verdict: verdict}
+	if in.Device.Posture != nil {
+		d.Device = string(in.Device.Posture.Device)
+	}
+	s.opts.Events.decided(d)
+	return d
+}
+
+// SetPolicy brings a policy into force. Every device is assessed ahead of the swap; requests go on with the old policy
+// until then, and none sees a mixture.
+func (s *Server) SetPolicy(p *policy.Policy) {
+	start := s.opts.Now()
+	s.mu.Lock()
+	next := newGeneration(p, s.current.Load(), start)
+	s.pending = next
+	s.mu.Unlock()
+
+	devices := 0
+	if s.opts.Devices != nil {
+		s.opts.Devices.Each(func(posture *signals.Posture) bool {
+			devices++
+			// A change that PostureChanged has meanwhile assessed is newer; Evaluate does not use one of another revision.
+			next.assessments.LoadOrStore(posture.Device, p.Assess(posture))
+			return true
+		})
+	}
+
+	s.mu.Lock()
+	s.current.Store(next)
+	s.pending = nil
+	s.mu.Unlock()
+	s.opts.Events.policy(p.Digest(), devices, s.opts.Now().Sub(start))
+}
+
+// PostureChanged assesses a new or changed posture. The replica calls it before Lookup serves the posture.
+func (s *Server) PostureChanged(posture *signals.Posture) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.current.Load(); g != nil {
+		g.assess(posture)
+	}
+	if s.pending != nil {
+		s.pending.assess(posture)
+	}
+}
+
+// PostureRemoved forgets a device.
+func (s *Server) PostureRemoved(device signals.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.current.Load(); g != nil {
+		g.assessments.Delete(device)
+	}
+	if s.pending != nil {
+		s.pending.assessments.Delete(device)
+	}
+}
+
+// newDecisionID is a UUIDv7: sortable by time. Without randomness from the system there is still an id, of zeros.
+func newDecisionID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.Nil.String()
+	}
+	return id.String()
+}
