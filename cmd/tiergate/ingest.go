@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiergate/tiergate/cmd/tiergate/admin"
+	"github.com/tiergate/tiergate/config"
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/ingest"
+)
+
+func newIngest() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "ingest --config FILE",
+		Short: "Receive webhooks and keep the posture of devices (one or a few per Redis)",
+		Args:  cobra.NoArgs,
+	}
+	configFlag(c, &file, true)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		settings, err := loadSettings(file)
+		if err != nil {
+			return err
+		}
+		return runIngest(c.Context(), settings)
+	}
+	return c
+}
+
+func runIngest(ctx context.Context, s *config.Settings) error {
+	if s.Store.Embedded != nil {
+		return fmt.Errorf("the embedded store has one owner, so `tiergate serve` runs the receiver itself; " +
+			"`tiergate ingest` is for a Redis that several processes share")
+	}
+	o, err := newObserver(s.Log)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // the process ends; there is nothing left to lose
+	ready := &storeHealth{store: store}
+	parts, err := receiverParts(s, store, o)
+	if err != nil {
+		return err
+	}
+	probes, err := listenTCP(s.Ingest.Metrics.Listen, "ingest.metrics.listen")
+	if err != nil {
+		return err
+	}
+	parts = append(parts,
+		part{"store check", ready.run},
+		part{"probes", func(ctx context.Context) error { return admin.Serve(ctx, probes, admin.Probes(ready.err, o.metrics())) }})
+	o.log.Info("receiving")
+	return runParts(ctx, parts)
+}
+
+// receiverParts are the door and the worker of the receiver, listening already.
+func receiverParts(s *config.Settings, store signals.Store, o *observer) ([]part, error) {
+	sources, err := newSources(s)
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := ingest.New(store, ingest.Options{Sources: sources, MaxBody: s.Ingest.MaxBody, Events: o.ingest()})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenTCP(s.Ingest.Listen, "ingest.listen")
+	if err != nil {
+		return nil, err
+	}
+	return []part{
+		{"receiver", receiver.Run},
+		{"webhooks", func(ctx context.Context) error { return serveWebhooks(ctx, listener, receiver.Handler()) }},
+	}, nil
+}
+
+func serveWebhooks(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	return admin.Serve(ctx, listener, handler)
+}
+
+// listenTCP says which setting to change when the address cannot be had.
+func listenTCP(address, setting string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; end what uses it or set another address", setting, address, err)
+	}
+	return listener, nil
+}
+
+// storeHealth asks the store now and then, so that a probe costs nothing.
+type storeHealth struct {
+	store signals.Store
+	last  atomic.Pointer[error]
+}
+
+func (h *storeHealth) run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		asked, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		err := h.store.Ping(asked)
+		cancel()
+		h.last.Store(&err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *storeHealth) err() error {
+	last := h.last.Load()
+	if last == nil {
+		return fmt.Errorf("the store has not answered yet")
+	}
+	return *last
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/token"
+	"github.com/tiergate/tiergate/config"
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/boltstore"
+	"github.com/tiergate/tiergate/signals/ingest"
+	"github.com/tiergate/tiergate/signals/redisstore"
+	"github.com/tiergate/tiergate/signals/source"
+	"github.com/tiergate/tiergate/signals/source/standard"
+)
+
+// loadSettings reads the settings file with the vocabulary of this build.
+func loadSettings(file string) (*config.Settings, error) {
+	names := make([]string, 0, len(signals.Attributes()))
+	for _, a := range signals.Attributes() {
+		names = append(names, a.Name)
+	}
+	return config.Load(file, config.Vocabulary{Attributes: names})
+}
+
+// openStore opens the store that the settings name.
+func openStore(ctx context.Context, s *config.Settings) (signals.Store, error) {
+	if e := s.Store.Embedded; e != nil {
+		return boltstore.Open(e.File)
+	}
+	r := s.Store.Redis
+	options := redisstore.Options{Address: r.Address, Username: r.Username, WaitAOF: r.WaitAOF}
+	if r.PasswordFile != "" {
+		secret, err := readSecret(r.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("store.redis.passwordFile: %w", err)
+		}
+		options.Password = secret
+	}
+	if r.CAFile != "" {
+		tlsConfig, err := storeTLS(r)
+		if err != nil {
+			return nil, err
+		}
+		options.TLS = tlsConfig
+	}
+	return redisstore.Open(ctx, options)
+}
+
+func storeTLS(r *config.RedisStore) (*tls.Config, error) {
+	pem, err := os.ReadFile(r.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("store.redis.caFile: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("store.redis.caFile: %s holds no PEM certificate", r.CAFile)
+	}
+	name := r.ServerName
+	if host, _, err := net.SplitHostPort(r.Address); name == "" && err == nil {
+		name = host
+	}
+	return &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}, nil
+}
+
+// readSecret reads a file of one secret; surrounding white space, such as a final newline, is not part of it.
+func readSecret(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", file, info.Mode().Perm())
+	}
+	raw, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(raw))
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	return secret, nil
+}
+
+// newAuthority reads the CA certificates of workloads and devices.
+func newAuthority(s *config.Settings) (*identity.Authority, error) {
+	options := identity.AuthorityOptions{TrustDomains: map[string][]byte{}}
+	for i, d := range s.Identity.TrustDomains {
+		pem, err := os.ReadFile(d.BundleFile)
+		if err != nil {
+			return nil, fmt.Errorf("identity.trustDomains[%d].bundleFile: %w", i, err)
+		}
+		options.TrustDomains[d.Name] = pem
+	}
+	if d := s.Identity.Devices; d != nil {
+		pem, err := os.ReadFile(d.BundleFile)
+		if err != nil {
+			return nil, fmt.Errorf("identity.devices.bundleFile: %w", err)
+		}
+		options.Devices, options.DeviceBinding = pem, identity.Binding(d.Bind)
+	}
+	return identity.NewAuthority(options)
+}
+
+// newVerifier reads the key sets of the token issuers.
+func newVerifier(s *config.Settings) (*token.Verifier, error) {
+	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
+	for i, x := range s.Identity.Issuers {
+		raw, err := os.ReadFile(x.JWKSFile)
+		if err != nil {
+			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %w", i, err)
+		}
+		keys, err := token.ParseJWKS(raw)
+		if err != nil {
+			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %s: %w", i, x.JWKSFile, err)
+		}
+		issuers = append(issuers, token.Issuer{
+			Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, Algorithms: x.Algorithms, Keys: keys, Type: x.Type,
+			Leeway: x.Leeway, UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups,
+		})
+	}
+	return token.New(issuers)
+}
+
+// newSources makes the adapters of the sources.
+func newSources(s *config.Settings) ([]ingest.Source, error) {
+	sources := make([]ingest.Source, 0, len(s.Sources))
+	for i, x := range s.Sources {
+		adapter, err := newAdapter(x)
+		if err != nil {
+			return nil, fmt.Errorf("sources[%d] (%s): %w", i, x.Name, err)
+		}
+		sources = append(sources, ingest.Source{Name: x.Name, Adapter: adapter, Attests: x.Attests})
+	}
+	return sources, nil
+}
+
+func newAdapter(x config.Source) (source.Adapter, error) {
+	if x.Type != "standard" {
+		return nil, fmt.Errorf("there is no source type %q", x.Type)
+	}
+	var secrets []string
+	for _, file := range x.SecretFiles {
+		secret, err := readSecret(file)
+		if err != nil {
+			return nil, fmt.Errorf("secretFiles: %w", err)
+		}
+		secrets = append(secrets, secret)
+	}
+	return standard.New(secrets)
+}
+
+// world is what the settings say about the names that a policy uses.
+func world(s *config.Settings) policy.World {
+	w := policy.World{Sources: map[string][]string{}, Issuers: []string{}, TrustDomains: []string{}}
+	for _, x := range s.Sources {
+		w.Sources[x.Name] = x.Attests
+	}
+	for _, x := range s.Identity.Issuers {
+		w.Issuers = append(w.Issuers, x.Name)
+	}
+	for _, x := range s.Identity.TrustDomains {
+		w.TrustDomains = append(w.TrustDomains, x.Name)
+	}
+	return w
+}

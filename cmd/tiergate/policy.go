@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+func newPolicy() *cobra.Command {
+	return group("policy", "Check the policy directory", newPolicyCheck(), newPolicyTest())
+}
+
+func newPolicyCheck() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Say whether a policy directory compiles, and name every fault",
+		Long: "Reads every *.yaml and *.yml file below DIR and names all faults in one run, each with file:line:col. With\n" +
+			"--config the names of sources, issuers and trust domains are checked against the settings too.",
+		Args: cobra.ExactArgs(1),
+	}
+	configFlag(c, &file, false)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		compiled, err := compilePolicy(args[0], file)
+		if err != nil {
+			fmt.Fprintln(c.ErrOrStderr(), err)
+			return errSaid
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s: %s, no fault\n%s\n", args[0], count(documents(compiled), "document"), compiled.Digest())
+		if file == "" {
+			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains")
+		}
+		return nil
+	}
+	return c
+}
+
+func documents(p *policy.Policy) int {
+	s := p.Spec()
+	return len(s.Governance) + len(s.Baselines) + len(s.Tiers) + len(s.Audiences) + len(s.Upstreams) + len(s.Routes)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

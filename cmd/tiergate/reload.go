@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate/admin"
+	"github.com/tiergate/tiergate/config/policyfile"
+	"github.com/tiergate/tiergate/xds"
+)
+
+const (
+	// pollEvery is how often the directory is read anyway: a file system may tell nothing of a change (NFS, some binds).
+	pollEvery = time.Second
+	// settleFor lets an editor or a ConfigMap swap finish before the directory is read.
+	settleFor = 50 * time.Millisecond
+)
+
+// reloader brings the policy directory into force: compiled, built for Envoy, checked, and only then swapped in. Whatever
+// fails leaves the last good policy alone, is told, and is tried again.
+type reloader struct {
+	dir     string
+	world   policy.World
+	build   func(*policy.Policy) (*xds.Snapshot, error)
+	publish func(context.Context, *policy.Policy, *xds.Snapshot) error
+	told    func(fault string)
+
+	mu     sync.Mutex
+	seen   string // digest of the files of the last attempt
+	status admin.PolicyStatus
+}
+
+// load reads the directory once and brings it into force. It does nothing if the files are those of the last good attempt.
+func (r *reloader) load(ctx context.Context) error {
+	files, err := policyfile.Read(r.dir)
+	if err != nil {
+		return r.refused("", err)
+	}
+	if !r.fresh(files.Digest()) {
+		return nil
+	}
+	compiled, problems := policyfile.Compile(files, r.world)
+	if len(problems) > 0 {
+		return r.refused(files.Digest(), problems)
+	}
+	snapshot, err := r.build(compiled)
+	if err != nil {
+		return r.refused(files.Digest(), err)
+	}
+	if err := r.publish(ctx, compiled, snapshot); err != nil {
+		return r.refused("", err) // not the text's fault: tried again at the next look
+	}
+	r.mu.Lock()
+	r.seen = files.Digest()
+	r.status = admin.PolicyStatus{Digest: compiled.Digest(), LoadedAt: time.Now().UTC(), Documents: documents(compiled)}
+	r.mu.Unlock()
+	r.told("")
+	return nil
+}
+
+// fresh reports files that were not tried before.
+func (r *reloader) fresh(digest string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return digest != r.seen
+}
+
+// refused keeps the fault for whoever asks, and tells it once.
+func (r *reloader) refused(digest string, err error) error {
+	r.mu.Lock()
+	repeated := r.status.Fault == err.Error()
+	r.seen, r.status.Fault = digest, err.Error()
+	r.mu.Unlock()
+	if !repeated {
+		r.told(err.Error())
+	}
+	return err
+}
+
+func (r *reloader) policyStatus() admin.PolicyStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// run follows the directory until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", r.dir, err)
+	}
+	defer func() { _ = watcher.Close() }() // nothing was written
+	r.watch(watcher)
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-watcher.Errors: // an overflow: the next look finds what was missed
+		case <-watcher.Events:
+			if !pause(ctx, settleFor) {
+				return nil
+			}
+			drain(watcher.Events)
+		}
+		r.watch(watcher)
+		_ = r.load(ctx) // told and kept by refused
+	}
+}
+
+// watch follows every directory below the policy's; those already followed stay so.
+func (r *reloader) watch(watcher *fsnotify.Watcher) {
+	_ = filepath.WalkDir(r.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			_ = watcher.Add(path) // a directory that cannot be watched is still polled
+		}
+		return nil
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func drain(events <-chan fsnotify.Event) {
+	for {
+		select {
+		case <-events:
+		default:
+			return
+		}
+	}
+}

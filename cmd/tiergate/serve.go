@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/tiergate/tiergate/authz"
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate/admin"
+	"github.com/tiergate/tiergate/config"
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/replica"
+	"github.com/tiergate/tiergate/xds"
+)
+
+// loadWithin is how long Envoy is kept from asking while the first copy of the postures loads. After that tiers which look
+// at no device are served, and the others answer that they could not know.
+const loadWithin = 3 * time.Second
+
+func newServe() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Answer and program the Envoy beside this process",
+		Long: "Serves ext_authz, xDS and the admin socket as Unix sockets in the runtime directory. With the embedded store the\n" +
+			"receiver of webhooks runs in this process too.",
+		Args: cobra.NoArgs,
+	}
+	configFlag(c, &file, true)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		settings, err := loadSettings(file)
+		if err != nil {
+			return err
+		}
+		return runServe(c.Context(), settings)
+	}
+	return c
+}
+
+// sidecar is the wiring of one `serve`.
+type sidecar struct {
+	settings *config.Settings
+	sockets  config.Sockets
+	observer *observer
+	store    signals.Store
+	replica  *replica.Replica
+	authz    *authz.Server
+	xds      *xds.Server
+	health   *health.Server
+	reloader *reloader
+}
+
+func runServe(ctx context.Context, s *config.Settings) error {
+	o, err := newObserver(s.Log)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // the process ends; there is nothing left to lose
+	sc, err := newSidecar(s, o, store)
+	if err != nil {
+		return err
+	}
+	if err := sc.reloader.load(ctx); err != nil {
+		return fmt.Errorf("no policy to begin with:\n%w", err)
+	}
+	parts, err := sc.parts()
+	if err != nil {
+		return err
+	}
+	return runParts(ctx, parts)
+}
+
+func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar, error) {
+	sockets, err := s.Sockets()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.SocketDir(s.RuntimeDir); err != nil {
+		return nil, err
+	}
+	authority, err := newAuthority(s)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := newVerifier(s)
+	if err != nil {
+		return nil, err
+	}
+	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, health: health.NewServer()}
+	sc.replica = replica.New(store, replica.Options{
+		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
+		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
+		Events:   o.replica(),
+	})
+	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz()})
+	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
+	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish, told: o.reloaded}
+	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	return sc, nil
+}
+
+// build makes Envoy's configuration of a policy; certificates and keys are read anew each time.
+func (sc *sidecar) build(p *policy.Policy) (*xds.Snapshot, error) {
+	settings, err := envoySettings(sc.settings, sc.sockets)
+	if err != nil {
+		return nil, err
+	}
+	spec := p.Spec()
+	snapshot, err := xds.Build(xds.Input{
+		Routes: spec.Routes, Audiences: spec.Audiences, Upstreams: spec.Upstreams, TableDigest: p.Table().Digest(), Settings: settings,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return snapshot, snapshot.Consistent()
+}
+
+// publish swaps the decision first: its tables know both what Envoy holds and what it is about to get.
+func (sc *sidecar) publish(ctx context.Context, p *policy.Policy, snapshot *xds.Snapshot) error {
+	sc.authz.SetPolicy(p)
+	return sc.xds.Publish(ctx, snapshot)
+}
+
+// parts listens on everything and returns what to run. Nothing is served before every address is had.
+func (sc *sidecar) parts() ([]part, error) {
+	authzSocket, err := config.ListenUnix(sc.sockets.Authz)
+	if err != nil {
+		return nil, err
+	}
+	xdsSocket, err := config.ListenUnix(sc.sockets.XDS)
+	if err != nil {
+		return nil, err
+	}
+	adminSocket, err := config.ListenUnix(sc.sockets.Admin)
+	if err != nil {
+		return nil, err
+	}
+	probes, err := listenTCP(sc.settings.Metrics.Listen, "metrics.listen")
+	if err != nil {
+		return nil, err
+	}
+	decisions := grpc.NewServer(grpc.MaxRecvMsgSize(1<<20), grpc.ConnectionTimeout(5*time.Second))
+	sc.authz.Register(decisions)
+	healthpb.RegisterHealthServer(decisions, sc.health)
+	discovery := grpc.NewServer(xds.ServerOptions()...)
+	sc.xds.Register(discovery)
+	parts := []part{
+		{"replica", sc.replica.Run},
+		{"policy", sc.reloader.run},
+		{"xds upkeep", sc.xds.Run},
+		{"xds", func(ctx context.Context) error { return serveGRPC(ctx, discovery, xdsSocket) }},
+		{"authz", func(ctx context.Context) error { return serveGRPC(ctx, decisions, authzSocket) }},
+		{"health", sc.announce},
+		{"admin", func(ctx context.Context) error {
+			return admin.Serve(ctx, adminSocket, admin.Socket(sc.reloader.policyStatus, map[string]func() any{
+				"/v1/envoys":  func() any { return sc.xds.Status() },
+				"/v1/replica": func() any { return sc.replica.Status() },
+			}))
+		}},
+		{"probes", func(ctx context.Context) error {
+			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
+		}},
+	}
+	if sc.settings.Store.Embedded != nil && len(sc.settings.Sources) > 0 {
+		receiver, err := receiverParts(sc.settings, sc.store, sc.observer)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, receiver...)
+	}
+	return parts, nil
+}
+
+// announce tells Envoy's health checks that decisions can be asked for.
+func (sc *sidecar) announce(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-sc.replica.Loaded():
+	case <-time.After(loadWithin):
+		sc.observer.log.Warn("the postures are not loaded yet; routes that look at a device answer 503 until they are")
+	}
+	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	sc.observer.log.Info("serving")
+	<-ctx.Done()
+	sc.health.Shutdown()
+	return nil
+}
+
+func (sc *sidecar) ready() error {
+	if sc.reloader.policyStatus().Digest == "" {
+		return errors.New("no policy is in force")
+	}
+	if status := sc.replica.Status(); !status.Loaded {
+		return fmt.Errorf("the postures are not loaded yet: %s", status.LastError)
+	}
+	return nil
+}
+
+// serveGRPC serves until ctx ends, then lets calls finish for a bound.
+func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	force := time.AfterFunc(2*time.Second, server.Stop)
+	defer force.Stop()
+	server.GracefulStop()
+	return <-failed
+}
+
+// envoySettings reads the files that Envoy is given.
+func envoySettings(s *config.Settings, sockets config.Sockets) (xds.Settings, error) {
+	out := xds.Settings{AuthzSocket: sockets.Authz, CheckTimeout: s.Envoy.CheckTimeout}
+	var faults []error
+	read := func(setting, file string) []byte {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", setting, err))
+		}
+		return raw
+	}
+	for _, l := range s.Envoy.Listeners {
+		setting := "envoy.listeners[" + l.Name + "]."
+		out.Listeners = append(out.Listeners, xds.Listener{
+			Name: l.Name, Address: l.Address, Audience: l.Audience,
+			Certificate: xds.KeyPair{CertPEM: read(setting+"tls.certFile", l.TLS.CertFile), KeyPEM: read(setting+"tls.keyFile", l.TLS.KeyFile)},
+			ClientCA:    read(setting+"clientCAFile", l.ClientCAFile),
+		})
+	}
+	if c := s.Envoy.Client; c != nil {
+		out.Client = &xds.KeyPair{CertPEM: read("envoy.client.certFile", c.CertFile), KeyPEM: read("envoy.client.keyFile", c.KeyFile)}
+		out.UpstreamCA = read("envoy.upstreamCAFile", s.Envoy.UpstreamCA)
+	}
+	return out, errors.Join(faults...)
+}
