@@ -1,0 +1,175 @@
+package stage
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
+)
+
+// lifetime of certificates and tokens: long enough for an afternoon by hand.
+const lifetime = 24 * time.Hour
+
+// The names of examples/ingress.
+const (
+	TrustDomain       = "acme.example"
+	EnvoyID           = "spiffe://acme.example/ns/edge/sa/envoy"
+	PortalHost        = "app.acme.example"
+	PayrollHost       = "payroll.acme.example"
+	ContractorHost    = "contractor.acme.example"
+	IssuerURL         = "https://login.acme.example"
+	IssuerAudience    = "https://apps.acme.example"
+	SourceName        = "acme-mdm"
+	ListenerIngress   = "ingress"
+	ListenerContracts = "contractors"
+)
+
+// Caller is one who calls through Envoy: the certificate that is shown and the token that is sent.
+type Caller struct {
+	Name        string
+	Certificate string // a name in Cast.Pairs; empty: none
+	Token       string // a name in Cast.Tokens; empty: none
+}
+
+var callers = []Caller{
+	{Name: "ana", Certificate: "ana-laptop", Token: "ana"},
+	{Name: "ben", Certificate: "ben-laptop", Token: "ben"},
+	{Name: "cleo", Certificate: "cleo-laptop", Token: "cleo"},
+	// A contractor who is also in the employees' group and borrowed an employee's laptop.
+	{Name: "cleo-borrowing", Certificate: "ana-laptop", Token: "cleo-staff"},
+	{Name: "deployer", Certificate: "deployer"},
+	{Name: "reporter", Certificate: "reporter"},
+}
+
+// Device is a laptop as the MDM knows it.
+type Device struct {
+	Name        string `json:"name"`
+	Serial      string `json:"serial"`
+	Certificate string `json:"certificate"` // SHA-256 of its certificate, hex
+	contractor  bool
+}
+
+var devices = []Device{
+	{Name: "ana-laptop", Serial: "C02ANA0001"},
+	{Name: "ben-laptop", Serial: "C02BEN0002"},
+	{Name: "cleo-laptop", Serial: "PF3CLEO003", contractor: true},
+}
+
+var workloads = map[string]string{
+	"envoy":             EnvoyID,
+	"portal":            "spiffe://acme.example/ns/apps/sa/portal",
+	"payroll":           "spiffe://acme.example/ns/payroll/sa/api",
+	"contractor-portal": "spiffe://acme.example/ns/contractors/sa/portal",
+	"deployer":          "spiffe://acme.example/ns/ci/sa/deployer",
+	"reporter":          "spiffe://acme.example/ns/batch/sa/reporter",
+}
+
+var people = map[string]struct {
+	subject string
+	groups  []string
+}{
+	"ana":        {"ana@acme.example", []string{"staff"}},
+	"ben":        {"ben@acme.example", []string{"staff"}},
+	"cleo":       {"cleo@partner.example", []string{"contractors"}},
+	"cleo-staff": {"cleo@partner.example", []string{"contractors", "staff"}},
+}
+
+// Cast is who and what there is: authorities, certificates and keys, tokens.
+type Cast struct {
+	// One authority per purpose: SVIDs, laptops of employees, laptops of contractors, server certificates.
+	Workloads, Devices, ContractorDevices, Servers *devca.CA
+	Issuer                                         *devca.Issuer
+	Pairs                                          map[string]*devca.Pair
+	Tokens                                         map[string]string
+}
+
+func (c *Cast) make() error {
+	for name, ca := range map[string]**devca.CA{
+		"Acme workloads": &c.Workloads, "Acme devices": &c.Devices, "Acme contractor devices": &c.ContractorDevices,
+		"Acme servers": &c.Servers,
+	} {
+		made, err := devca.New(name)
+		if err != nil {
+			return err
+		}
+		*ca = made
+	}
+	if err := c.makePairs(); err != nil {
+		return err
+	}
+	issuer, err := devca.NewIssuer(IssuerURL, IssuerAudience)
+	if err != nil {
+		return err
+	}
+	c.Issuer, c.Tokens = issuer, map[string]string{}
+	for name, person := range people {
+		if c.Tokens[name], err = issuer.Token(person.subject, person.groups, lifetime, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cast) makePairs() (err error) {
+	c.Pairs = map[string]*devca.Pair{}
+	for name, id := range workloads {
+		if c.Pairs[name], err = c.Workloads.SVID(id, lifetime); err != nil {
+			return err
+		}
+	}
+	for _, device := range devices {
+		ca := c.Devices
+		if device.contractor {
+			ca = c.ContractorDevices
+		}
+		if c.Pairs[device.Name], err = ca.Device(device.Name, device.Serial, lifetime); err != nil {
+			return err
+		}
+	}
+	if c.Pairs["ingress"], err = c.Servers.Server(lifetime, PortalHost, PayrollHost); err != nil {
+		return err
+	}
+	// The contractors' listener also answers for the employees' host name, so that what it refuses is the request.
+	c.Pairs["contractors"], err = c.Servers.Server(lifetime, ContractorHost, PortalHost)
+	return err
+}
+
+// write puts everything where settings.yaml says that it is. The authorities' keys stay in memory.
+func (c *Cast) write(dir string) error {
+	pki := filepath.Join(dir, "pki")
+	for name, pair := range c.Pairs {
+		if err := pair.WriteFiles(filepath.Join(pki, name+".pem"), filepath.Join(pki, name+".key")); err != nil {
+			return err
+		}
+	}
+	for name, bundle := range map[string][]byte{
+		"workloads-ca.pem":          c.Workloads.PEM(),
+		"contractor-devices-ca.pem": c.ContractorDevices.PEM(),
+		"all-devices-ca.pem":        devca.Bundle(c.Devices, c.ContractorDevices),
+		"ingress-clients-ca.pem":    devca.Bundle(c.Devices, c.Workloads),
+		"servers-ca.pem":            c.Servers.PEM(),
+	} {
+		if err := os.WriteFile(filepath.Join(pki, name), bundle, 0o644); err != nil {
+			return err
+		}
+	}
+	for name, token := range c.Tokens {
+		if err := os.WriteFile(filepath.Join(dir, "tokens", name+".jwt"), []byte(token), 0o600); err != nil {
+			return err
+		}
+	}
+	return c.Issuer.WriteJWKS(filepath.Join(pki, "corp-jwks.json"))
+}
+
+// Device returns a laptop of the cast by name, with the fingerprint of the certificate that this stage issued for it.
+func (c *Cast) Device(name string) (Device, error) {
+	for _, device := range devices {
+		if device.Name == name {
+			device.Certificate = c.Pairs[name].Fingerprint()
+			return device, nil
+		}
+	}
+	return Device{}, fmt.Errorf("no laptop of the cast is called %q", name)
+}

@@ -1,0 +1,43 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// Ports are the addresses of one stage, host:port on loopback.
+type Ports struct {
+	Ingress, Contractors              string // Envoy's listeners
+	Ingest                            string // the receiver
+	ServeMetrics, IngestMetrics       string // probes and metrics
+	Portal, Payroll, ContractorPortal string // upstreams
+}
+
+// freePorts asks the kernel for ports, all at once so that they differ. Another process may take one before it is used;
+// then that part says so when it starts.
+func freePorts() (p Ports, err error) {
+	for _, address := range []*string{
+		&p.Ingress, &p.Contractors, &p.Ingest, &p.ServeMetrics, &p.IngestMetrics,
+		&p.Portal, &p.Payroll, &p.ContractorPortal,
+	} {
+		listener, listenErr := net.Listen("tcp", "127.0.0.1:0")
+		if listenErr != nil {
+			return Ports{}, fmt.Errorf("find a free port: %w", listenErr)
+		}
+		defer func() { err = errors.Join(err, listener.Close()) }()
+		*address = listener.Addr().String()
+	}
+	return p, nil
+}
+
+// Listener returns the address of one of Envoy's listeners.
+func (p Ports) Listener(name string) (string, error) {
+	switch name {
+	case "", ListenerIngress:
+		return p.Ingress, nil
+	case ListenerContracts:
+		return p.Contractors, nil
+	}
+	return "", fmt.Errorf("Envoy has no listener %q; use %s or %s", name, ListenerIngress, ListenerContracts)
+}

@@ -1,0 +1,181 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// The stores that a stage can have.
+const (
+	StoreRedis    = "redis"    // a real Valkey; `tiergate ingest` is a process of its own
+	StoreEmbedded = "embedded" // bbolt; the receiver runs inside `tiergate serve`
+)
+
+// Options say how a stage is built. The zero Options are those of the demo.
+type Options struct {
+	Store string // StoreRedis (the default) or StoreEmbedded
+	// Dir is where everything is laid out; it must be short, for it holds Unix sockets. Default: a new directory under
+	// the system's temporary one, which Close removes. One that is named must be empty or new, and stays.
+	Dir string
+	// Binaries says where the programs are. Default: FindBinaries.
+	Binaries Binaries
+	Events   Events
+}
+
+// Stage is one laid-out company. Its methods may be called concurrently after Start.
+type Stage struct {
+	Dir   string
+	Store string
+	Ports Ports
+	Cast  Cast
+	// Sender reports posture as the MDM would.
+	Sender *Sender
+	// Processes are the children, by name: valkey, portal, payroll, contractor-portal, ingest, serve, envoy.
+	Processes *Supervisor
+
+	binaries Binaries
+	ownDir   bool
+
+	mu      sync.Mutex
+	clients map[clientKey]*client
+}
+
+// New lays out a stage. It starts nothing; Close removes what it made.
+func New(o Options) (*Stage, error) {
+	if o.Store == "" {
+		o.Store = StoreRedis
+	}
+	if o.Store != StoreRedis && o.Store != StoreEmbedded {
+		return nil, fmt.Errorf("%q is no store; use %s or %s", o.Store, StoreRedis, StoreEmbedded)
+	}
+	if o.Binaries == (Binaries{}) {
+		found, err := FindBinaries()
+		if err != nil {
+			return nil, err
+		}
+		o.Binaries = found
+	}
+	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries, clients: map[clientKey]*client{}}
+	s.Processes = NewSupervisor(o.Events)
+	if err := s.layOut(); err != nil {
+		return nil, errors.Join(fmt.Errorf("lay out the stage: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stage) layOut() error {
+	if err := s.makeDirs(); err != nil {
+		return err
+	}
+	ports, err := freePorts()
+	if err != nil {
+		return err
+	}
+	s.Ports = ports
+	if err := s.Cast.make(); err != nil {
+		return err
+	}
+	if err := s.Cast.write(s.Dir); err != nil {
+		return err
+	}
+	if s.Sender, err = newSender(s.Dir, "http://"+s.Ports.Ingest, s.Cast); err != nil {
+		return err
+	}
+	return s.writeExample()
+}
+
+// maxDir leaves room for the longest socket name in sun_path (108 bytes on Linux, 104 elsewhere).
+const maxDir = 70
+
+func (s *Stage) makeDirs() error {
+	if s.Dir == "" {
+		dir, err := os.MkdirTemp("", "tg")
+		if err == nil && len(dir) > maxDir {
+			err = os.Remove(dir)
+			dir = ""
+			if err == nil {
+				dir, err = os.MkdirTemp("/tmp", "tg")
+			}
+		}
+		if err != nil {
+			return err
+		}
+		s.Dir, s.ownDir = dir, true
+	}
+	dir, err := filepath.Abs(s.Dir)
+	if err != nil {
+		return err
+	}
+	if s.Dir = dir; len(dir) > maxDir {
+		return fmt.Errorf("%s has %d characters; sockets need a directory of at most %d", dir, len(dir), maxDir)
+	}
+	if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
+		return fmt.Errorf("%s is not empty: name a directory that is, or that does not exist yet", dir)
+	}
+	for _, name := range []string{"", "run", "pki", "tokens", "secrets", "store", "logs"} {
+		if err := os.MkdirAll(s.Path(name), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Path returns a place in the stage's directory.
+func (s *Stage) Path(elements ...string) string {
+	return filepath.Join(append([]string{s.Dir}, elements...)...)
+}
+
+// Settings is the settings file that `serve` and `ingest` run with.
+func (s *Stage) Settings() string { return s.Path("settings.yaml") }
+
+// Start starts every process in its order and returns when all are ready. When one is not, the error holds the last
+// lines that it wrote; the others keep running until Close.
+func (s *Stage) Start(ctx context.Context) error {
+	for _, process := range s.processes() {
+		if err := s.Processes.Start(ctx, process); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends all processes, the last started first, and removes the directory if New made it. It is idempotent.
+func (s *Stage) Close() error {
+	s.mu.Lock()
+	for _, c := range s.clients {
+		c.transport.CloseIdleConnections()
+	}
+	s.mu.Unlock()
+	err := s.Processes.Stop()
+	if s.ownDir {
+		err = errors.Join(err, os.RemoveAll(s.Dir))
+	}
+	return err
+}
+
+// Caller returns a caller of the cast by name.
+func (s *Stage) Caller(name string) (Caller, error) {
+	for _, c := range callers {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return Caller{}, fmt.Errorf("%q is not in the cast", name)
+}
+
+// Report sends a report of one laptop's posture, see Sender.
+func (s *Stage) Report(ctx context.Context, device string, attributes map[string]any) (Receipt, error) {
+	return s.Sender.Report(ctx, device, attributes)
+}
+
+// Kill ends a process by SIGKILL and returns once it is gone.
+func (s *Stage) Kill(name string) error { return s.Processes.Kill(name) }
+
+// Restart starts a process again that has ended, and returns when it is ready.
+func (s *Stage) Restart(ctx context.Context, name string) error {
+	return s.Processes.Restart(ctx, name)
+}
