@@ -61,7 +61,8 @@ func (c *check) issuer(at string, issuer *Issuer) {
 	}
 	c.file(at+".jwksFile", &issuer.JWKSFile)
 	if strings.ContainsFunc(issuer.Type, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		c.fault(at+".type", fmt.Sprintf("%q is no type of a token", issuer.Type), "write it as tokens have it, such as at+jwt")
+		c.fault(at+".type", fmt.Sprintf("%q is no type of a token", issuer.Type),
+			"write it as tokens have it, such as at+jwt")
 	}
 	for _, claim := range []struct{ field, name string }{{"user", issuer.Claims.User}, {"groups", issuer.Claims.Groups}} {
 		if strings.ContainsFunc(claim.name, func(r rune) bool { return r < ' ' || r == 0x7f }) {

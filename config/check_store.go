@@ -32,35 +32,46 @@ func (c *check) embedded(e *EmbeddedStore) {
 }
 
 func (c *check) redis(r *RedisStore) {
-	socket := strings.HasPrefix(r.Address, "/")
-	host, port, err := net.SplitHostPort(r.Address)
-	number, errPort := strconv.ParseUint(port, 10, 16)
-	if r.Address != "" && !socket && (err != nil || errPort != nil || number == 0 || !isHost(host)) {
-		c.fault("store.redis.address", strconv.Quote(r.Address)+" is neither host:port nor the absolute path of a socket",
-			"write it as 127.0.0.1:6379 or /run/valkey/valkey.sock")
-	}
+	const at = "store.redis."
+	c.redisAddress(r)
 	if r.Username != "" && r.PasswordFile == "" {
-		c.fault("store.redis.username", "username without passwordFile", "name the file that holds its password")
+		c.fault(at+"username", "username without passwordFile", "name the file that holds its password")
 	}
 	if r.ServerName != "" && r.CAFile == "" {
-		c.fault("store.redis.serverName", "serverName without caFile", "name the CA that the server is verified against")
+		c.fault(at+"serverName", "serverName without caFile", "name the CA that the server is verified against")
 	}
 	if r.ServerName != "" && !isHost(r.ServerName) {
-		c.fault("store.redis.serverName", strconv.Quote(r.ServerName)+" is no host name",
+		c.fault(at+"serverName", strconv.Quote(r.ServerName)+" is no host name",
 			"write the name that the server's certificate has")
 	}
-	if r.CAFile != "" && socket {
-		c.fault("store.redis.caFile", "caFile with a Unix socket", "remove it; a socket needs no TLS")
+	c.file(at+"passwordFile", &r.PasswordFile)
+	c.file(at+"caFile", &r.CAFile)
+	if r.WaitAOF != 0 && r.WaitAOF != 1 {
+		c.fault(at+"waitAOF", "waitAOF is "+strconv.Itoa(r.WaitAOF), "write 0 or 1")
 	}
-	if r.PasswordFile != "" && r.CAFile == "" && err == nil && !socket && !isLoopback(host) {
-		c.fault("store.redis.passwordFile", "the password would cross the network in the clear",
+}
+
+// redisAddress checks the address and whether secrets are safe on the way to it.
+func (c *check) redisAddress(r *RedisStore) {
+	const at = "store.redis."
+	switch host, port, err := net.SplitHostPort(r.Address); {
+	case r.Address == "":
+	case strings.HasPrefix(r.Address, "/"):
+		if r.CAFile != "" {
+			c.fault(at+"caFile", "caFile with a Unix socket", "remove it; a socket needs no TLS")
+		}
+	case err != nil || !isPort(port) || !isHost(host):
+		c.fault(at+"address", strconv.Quote(r.Address)+" is neither host:port nor the absolute path of a socket",
+			"write it as 127.0.0.1:6379 or /run/valkey/valkey.sock")
+	case r.PasswordFile != "" && r.CAFile == "" && !isLoopback(host):
+		c.fault(at+"passwordFile", "the password would cross the network in the clear",
 			"set caFile for TLS, or use a loopback address or a Unix socket")
 	}
-	c.file("store.redis.passwordFile", &r.PasswordFile)
-	c.file("store.redis.caFile", &r.CAFile)
-	if r.WaitAOF != 0 && r.WaitAOF != 1 {
-		c.fault("store.redis.waitAOF", "waitAOF is "+strconv.Itoa(r.WaitAOF), "write 0 or 1")
-	}
+}
+
+func isPort(text string) bool {
+	number, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && number > 0
 }
 
 // isHost accepts an IP address or a DNS name.

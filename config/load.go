@@ -58,7 +58,7 @@ func readFile(file string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("the settings file %s is no regular file: name a YAML file with --config", file)
 	}
-	f, err := os.Open(file) //nolint:gosec // the operator names it
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("the settings file cannot be read: %w", err)
 	}

@@ -69,14 +69,15 @@ type Devices struct {
 
 // Issuer is an OIDC issuer of JWT access tokens.
 type Issuer struct {
-	Name       string        `yaml:"name"` // how policies name it
-	Issuer     string        `yaml:"issuer"`
-	Audiences  []string      `yaml:"audiences"`
-	Algorithms []string      `yaml:"algorithms,omitempty"` // default ES256, RS256 refused unless listed here
-	JWKSFile   string        `yaml:"jwksFile"`
-	Type       string        `yaml:"type,omitempty"`   // the typ that tokens must have, for instance at+jwt; empty: any but none of JOSE's others
-	Leeway     time.Duration `yaml:"leeway,omitempty"` // for exp, nbf, iat; default 30s, at most 5m
-	Claims     Claims        `yaml:"claims,omitempty"`
+	Name       string   `yaml:"name"` // how policies name it
+	Issuer     string   `yaml:"issuer"`
+	Audiences  []string `yaml:"audiences"`
+	Algorithms []string `yaml:"algorithms,omitempty"` // default ES256, RS256 refused unless listed here
+	JWKSFile   string   `yaml:"jwksFile"`
+	// Type is the typ that tokens must have, for instance at+jwt; empty: any but none of JOSE's others.
+	Type   string        `yaml:"type,omitempty"`
+	Leeway time.Duration `yaml:"leeway,omitempty"` // for exp, nbf, iat; default 30s, at most 5m
+	Claims Claims        `yaml:"claims,omitempty"`
 }
 
 // Claims says which claims of a token are what.

@@ -121,7 +121,7 @@ func ListenUnix(path string) (net.Listener, error) {
 // lockDir keeps two starting processes from each removing the other's new socket as stale. The lock ends with the
 // process, so it cannot be left behind.
 func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir) //nolint:gosec // our own runtime directory
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("the socket directory cannot be opened: %w", err)
 	}

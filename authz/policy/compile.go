@@ -30,12 +30,14 @@ type compiler struct {
 	hosts     map[string][]string
 	places    map[string][]*route // host and shape of path → the routes there
 	used      map[string]bool     // kind/name of what something refers to
+	dangling  map[string]bool     // kinds of which a document was referred to that is not there
 }
 
 func newCompiler(spec Spec, world World) *compiler {
 	c := &compiler{
 		spec: sorted(spec), world: world, teams: map[string]Team{}, signals: map[string]*signal{}, tierAt: map[string]int{},
-		audAt: map[string]int{}, upstream: map[string]bool{}, hosts: map[string][]string{}, places: map[string][]*route{}, used: map[string]bool{},
+		audAt: map[string]int{}, upstream: map[string]bool{}, hosts: map[string][]string{}, places: map[string][]*route{},
+		used: map[string]bool{}, dangling: map[string]bool{},
 	}
 	env, err := newEnvironment()
 	if err != nil {
@@ -63,6 +65,11 @@ func byName[D any](docs []D, meta func(D) Meta) []D {
 
 func (c *compiler) fault(kind, name, field, message, help string) {
 	c.faults = append(c.faults, Fault{Kind: kind, Name: name, Field: field, Message: message, Help: help})
+}
+
+// unknown is a fault about a name that is none of the known ones.
+func (c *compiler) unknown(kind, name, field, message, wrong string, known []string, help string) {
+	c.faults = append(c.faults, Fault{Kind: kind, Name: name, Field: field, Message: message, Help: help, Wrong: wrong, Known: known})
 }
 
 // policy puts the parts together; it is called only when there are no faults.
@@ -116,11 +123,12 @@ func (c *compiler) demands(t *Tier, index map[string]int) []demand {
 // owner checks that a document's owner is a team.
 func (c *compiler) owner(kind string, m Meta) {
 	switch _, ok := c.teams[m.Owner]; {
+	case len(c.spec.Governance) == 0: // said once, for the directory
 	case m.Owner == "":
 		c.fault(kind, m.Name, "metadata.owner", "this document has no owner", "name the team that answers for it: owner: "+c.anyTeam())
 	case !ok:
-		c.fault(kind, m.Name, "metadata.owner", fmt.Sprintf("owner %q is no team", m.Owner),
-			suggest(m.Owner, slices.Sorted(maps.Keys(c.teams)), "the teams stand in the Governance document"))
+		c.unknown(kind, m.Name, "metadata.owner", fmt.Sprintf("owner %q is no team", m.Owner), m.Owner,
+			slices.Sorted(maps.Keys(c.teams)), "the teams stand in the Governance document")
 	}
 }
 
@@ -134,45 +142,12 @@ func (c *compiler) anyTeam() string {
 // refer notes that something uses a document and reports a name that no document has.
 func (c *compiler) refer(from, name, field, kind, to string, known []string) bool {
 	if !slices.Contains(known, to) {
-		c.fault(from, name, field, fmt.Sprintf("there is no %s %q", kind, to), suggest(to, known, "write the document or correct the name"))
+		c.unknown(from, name, field, fmt.Sprintf("there is no %s %q", kind, to), to, known, "write the document or correct the name")
+		c.dangling[kind] = true
 		return false
 	}
 	c.used[kind+"/"+to] = true
 	return true
-}
-
-// suggest gives the known name that is nearest to a wrong one, or the help that applies otherwise.
-func suggest(wrong string, known []string, otherwise string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(wrong, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best == "" {
-		return otherwise
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// editDistance is Levenshtein's, over bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 func names[D any](docs []D, meta func(D) Meta) []string {

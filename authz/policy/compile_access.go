@@ -33,8 +33,8 @@ func (c *compiler) tierSignals(t *Tier) {
 		}
 		seen[signal] = true
 		if !slices.Contains(known, signal) {
-			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("no baseline defines signal %q", signal),
-				suggest(signal, known, "define it in a Baseline"))
+			c.unknown(KindTier, t.Meta.Name, field, fmt.Sprintf("no baseline defines signal %q", signal), signal, known,
+				"define it in a Baseline")
 		}
 		if t.Identify == IdentifyWorkload {
 			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("a tier for workloads has no device to look at, so %q is never met", signal),
@@ -93,7 +93,8 @@ func (c *compiler) member(a *Audience, m Member, field string) entry {
 		fault("", "a group or user means nothing without its issuer", "add issuer: NAME")
 	}
 	if m.Issuer != "" && c.world.Issuers != nil && !slices.Contains(c.world.Issuers, m.Issuer) {
-		fault(".issuer", fmt.Sprintf("the settings have no issuer %q", m.Issuer), suggest(m.Issuer, c.world.Issuers, "issuers stand under identity"))
+		c.unknown(KindAudience, a.Meta.Name, field+".issuer", fmt.Sprintf("the settings have no issuer %q", m.Issuer), m.Issuer,
+			c.world.Issuers, "issuers stand under identity")
 	}
 	if m.SPIFFE != "" {
 		pattern, err := identity.ParseSPIFFEPattern(m.SPIFFE)
@@ -101,8 +102,8 @@ func (c *compiler) member(a *Audience, m Member, field string) entry {
 		case err != nil:
 			fault(".spiffe", err.Error(), "spiffe://DOMAIN/path, * for one segment, /** at the end for all below")
 		case c.world.TrustDomains != nil && !slices.Contains(c.world.TrustDomains, pattern.TrustDomain()):
-			fault(".spiffe", fmt.Sprintf("the settings trust no domain %q", pattern.TrustDomain()),
-				suggest(pattern.TrustDomain(), c.world.TrustDomains, "trust domains stand under identity"))
+			c.unknown(KindAudience, a.Meta.Name, field+".spiffe", fmt.Sprintf("the settings trust no domain %q", pattern.TrustDomain()),
+				pattern.TrustDomain(), c.world.TrustDomains, "trust domains stand under identity")
 		}
 		e.spiffe = &pattern
 	}
@@ -115,20 +116,21 @@ func (c *compiler) member(a *Audience, m Member, field string) entry {
 	return e
 }
 
-// unused reports documents that nothing refers to: they look like protection and are none.
+// unused reports documents that nothing refers to: they look like protection and are none. Where a reference dangles, the
+// unused document is most likely the one that was meant.
 func (c *compiler) unused() {
 	for _, t := range c.spec.Tiers {
-		if !c.used[KindTier+"/"+t.Meta.Name] {
+		if !c.used[KindTier+"/"+t.Meta.Name] && !c.dangling[KindTier] {
 			c.fault(KindTier, t.Meta.Name, "metadata.name", fmt.Sprintf("no route uses tier %q", t.Meta.Name), "use it or remove it")
 		}
 	}
 	for _, a := range c.spec.Audiences {
-		if !c.used[KindAudience+"/"+a.Meta.Name] {
+		if !c.used[KindAudience+"/"+a.Meta.Name] && !c.dangling[KindAudience] {
 			c.fault(KindAudience, a.Meta.Name, "metadata.name", fmt.Sprintf("no route lists audience %q", a.Meta.Name), "use it or remove it")
 		}
 	}
 	for _, u := range c.spec.Upstreams {
-		if !c.used[KindUpstream+"/"+u.Meta.Name] {
+		if !c.used[KindUpstream+"/"+u.Meta.Name] && !c.dangling[KindUpstream] {
 			c.fault(KindUpstream, u.Meta.Name, "metadata.name", fmt.Sprintf("no route leads to upstream %q", u.Meta.Name), "use it or remove it")
 		}
 	}

@@ -58,8 +58,8 @@ func (c *compiler) platforms(b *Baseline) {
 	for i, p := range b.Platforms {
 		field := fmt.Sprintf("spec.platforms[%d]", i)
 		if !slices.Contains(platform.Scale, p) {
-			c.fault(KindBaseline, b.Meta.Name, field, fmt.Sprintf("%q is no platform", p),
-				suggest(p, platform.Scale, "the platforms are "+strings.Join(platform.Scale, ", ")))
+			c.unknown(KindBaseline, b.Meta.Name, field, fmt.Sprintf("%q is no platform", p), p, platform.Scale,
+				"the platforms are "+strings.Join(platform.Scale, ", "))
 		}
 		if slices.Contains(b.Platforms[:i], p) {
 			c.fault(KindBaseline, b.Meta.Name, field, fmt.Sprintf("platform %q is listed twice", p), "remove one")
@@ -88,7 +88,7 @@ func (c *compiler) signal(b *Baseline, name string, s Signal) {
 		compiled, faults := compileExpression(c.env, s.Expr)
 		for _, f := range faults {
 			c.faults = append(c.faults, Fault{Kind: KindBaseline, Name: b.Meta.Name, Field: field + ".expr", Offset: f.offset,
-				Message: f.message, Help: "the attributes are " + attributeNames()})
+				Message: f.message, Help: expressionHelp(f.message)})
 		}
 		if compiled != nil {
 			v.expression = compiled
@@ -111,8 +111,8 @@ func (c *compiler) sources(b *Baseline, field string, v *variant) {
 	}
 	for i, p := range v.prefer {
 		if _, ok := c.world.Sources[p]; !ok {
-			c.fault(KindBaseline, b.Meta.Name, fmt.Sprintf("%s.prefer[%d]", field, i), fmt.Sprintf("there is no source %q", p),
-				suggest(p, slices.Sorted(maps.Keys(c.world.Sources)), "sources stand in the settings"))
+			c.unknown(KindBaseline, b.Meta.Name, fmt.Sprintf("%s.prefer[%d]", field, i), fmt.Sprintf("there is no source %q", p), p,
+				slices.Sorted(maps.Keys(c.world.Sources)), "sources stand in the settings")
 		}
 	}
 }
@@ -144,6 +144,13 @@ func (c *compiler) define(b *Baseline, name, field string, v variant) {
 
 func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
+}
+
+func expressionHelp(message string) string {
+	if strings.Contains(message, "did you mean") {
+		return "correct the name"
+	}
+	return "the attributes are " + attributeNames()
 }
 
 func attributeNames() string {

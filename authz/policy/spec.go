@@ -158,6 +158,9 @@ type Fault struct {
 	Offset  int    // runes into the field's text, for an expression
 	Message string // what is wrong
 	Help    string // what to do about it
+	// Wrong is a name that is none of Known, so that whoever reports the fault can say which one was most likely meant.
+	Wrong string
+	Known []string
 }
 
 // Kinds of documents, as they are written.

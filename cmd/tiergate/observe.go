@@ -192,19 +192,28 @@ func (o *observer) replica() replica.Events {
 	return replica.Events{
 		Loaded: func(devices int, took time.Duration) {
 			o.devices.Set(float64(devices))
-			o.inSync.Set(1)
 			o.log.Info("postures loaded", zap.Int("devices", devices), zap.Duration("took", took))
 		},
-		Lost: func(err error) {
+		Offline: func(err error, retryIn time.Duration) {
 			o.inSync.Set(0)
-			o.log.Warn("the store is out of reach; the copy of the postures is kept and ages", zap.Error(err))
+			o.log.Warn("the store is out of reach; the copy of the postures is kept and ages", zap.Error(err),
+				zap.Duration("retryIn", retryIn))
 		},
+		InSync: func(away time.Duration) {
+			o.inSync.Set(1)
+			o.log.Info("the changes of the store are followed", zap.Duration("away", away))
+		},
+		ResyncFailed: func(err error) { o.log.Warn("the postures could not be read again", zap.Error(err)) },
 		Regressed: func(device signals.DeviceID, held, offered signals.Revision) {
 			o.log.Error("the store offered an older revision of a posture; it was not taken", zap.String("device", string(device)),
 				zap.Int64("held", int64(held)), zap.Int64("offered", int64(offered)))
 		},
 		Corrupt: func(device signals.DeviceID, err error) {
 			o.log.Error("a stored posture cannot be read", zap.String("device", string(device)), zap.Error(err))
+		},
+		Contested: func(alias signals.Alias, devices []signals.DeviceID) {
+			o.log.Error("several devices carry one name, which now names none of them", zap.Stringer("alias", alias),
+				zap.Any("devices", devices))
 		},
 	}
 }

@@ -96,7 +96,8 @@ func (c *compiler) document(d *strictyaml.Document) {
 	var h header
 	problems := d.Decode("", &h)
 	if h.APIVersion != "" && h.APIVersion != APIVersion {
-		problems = append(problems, d.Problem("apiVersion", fmt.Sprintf("apiVersion is %q", h.APIVersion), "write "+APIVersion))
+		problems = append(problems,
+			d.Problem("apiVersion", fmt.Sprintf("apiVersion is %q", h.APIVersion), "write "+APIVersion))
 	}
 	doc := &document{yaml: d}
 	switch decode, known := kinds[h.Kind]; {

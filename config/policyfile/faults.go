@@ -52,6 +52,9 @@ func within(path, above string) bool {
 }
 
 func (c *compiler) place(f policy.Fault) strictyaml.Problem {
+	if nearest, ok := strictyaml.Nearest(f.Wrong, f.Known); ok && f.Wrong != "" {
+		f.Help = fmt.Sprintf("did you mean %q?", nearest)
+	}
 	doc := c.documents[f.Kind+"/"+f.Name]
 	if doc != nil {
 		return doc.yaml.ProblemInside(f.Field, f.Offset, f.Message, f.Help)

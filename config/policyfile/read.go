@@ -23,7 +23,7 @@ const (
 	MaxFiles      = 1000
 	MaxFileBytes  = strictyaml.MaxFileBytes
 	MaxTotalBytes = 32 << 20
-	maxEntries    = 10_000
+	maxEntries    = 5_000
 )
 
 // dataLink is where Kubernetes keeps the files of a mounted ConfigMap: a symbolic link that it swaps atomically; what
@@ -80,13 +80,13 @@ func Read(dir string) (*Files, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the policy directory cannot be opened: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	r := &reader{root: root, files: &Files{dir: dir}}
 	if err := r.pinData(); err != nil {
 		return nil, err
 	}
 	if r.root != root {
-		defer r.root.Close()
+		defer func() { _ = r.root.Close() }()
 	}
 	r.walk(".")
 	switch {
@@ -214,7 +214,8 @@ func (r *reader) content(name string) {
 		return
 	}
 	if r.total += len(data); r.total > MaxTotalBytes {
-		r.problem(".", fmt.Sprintf("more than %d bytes in all", MaxTotalBytes), "name the directory that holds the policy alone")
+		r.problem(".", fmt.Sprintf("more than %d bytes in all", MaxTotalBytes),
+			"name the directory that holds the policy alone")
 		r.stopped = true
 		return
 	}

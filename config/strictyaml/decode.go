@@ -121,6 +121,9 @@ func (c *decoding) mapping(path string, written *yaml.Node, into reflect.Value) 
 	}
 	into.Set(reflect.MakeMapWithSize(into.Type(), len(n.Content)/2))
 	for key, value := range c.fields(n) {
+		if len(c.problems) > maxProblems {
+			return
+		}
 		at := path + step(key)
 		if key.Tag != "!!str" && key.Tag != "!!timestamp" {
 			c.faultAt(at, key, fmt.Sprintf("a name is wanted, this is %s", describe(key)), "put it in quotes")
@@ -161,6 +164,9 @@ func (c *decoding) structure(path string, written *yaml.Node, into reflect.Value
 	}
 	present := map[string]bool{}
 	for key, value := range c.fields(n) {
+		if len(c.problems) > maxProblems {
+			return
+		}
 		at := strings.TrimPrefix(path+step(key), ".")
 		field, known := fields[key.Value]
 		if !known {

@@ -114,7 +114,7 @@ func (c *cursor) nextEscape() (blank bool) {
 		from := min(c.col+1, len(c.text))
 		code, _ := strconv.ParseUint(string(c.text[from:min(from+digits, len(c.text))]), 16, 32)
 		c.col += 2 + digits
-		return isBlank(rune(code)) //nolint:gosec // at most eight hex digits, and the parser accepted them
+		return isBlank(rune(code))
 	}
 	if letter == 0 { // the line end is escaped and yields nothing
 		c.col++

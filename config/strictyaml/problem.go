@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Position is a place in a file. Line and Col count from 1, Col in characters; Line 0 is the file as a whole.
@@ -45,14 +46,24 @@ type Problem struct {
 //	   did you mean "require"?
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", p.Position, p.Message)
+	b.WriteString(printable(p.Position.String() + ": " + p.Message))
 	if p.Line > 0 {
 		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Line, p.Source, indentLike(p.Source, p.caret))
 	}
 	if p.Help != "" {
-		fmt.Fprintf(&b, "\n   %s", p.Help)
+		b.WriteString("\n   " + printable(p.Help))
 	}
 	return b.String()
+}
+
+// printable replaces what a terminal would act on: names and values of the file stand in messages.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // Error makes one problem an error of its own.

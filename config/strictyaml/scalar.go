@@ -98,7 +98,8 @@ func (c *decoding) number(path string, written *yaml.Node, into reflect.Value) {
 	if into.CanUint() {
 		v, err := strconv.ParseUint(n.Value, 10, 64)
 		if err != nil || into.OverflowUint(v) {
-			c.faultAt(path, written, fmt.Sprintf("%s is out of range", name(path)), fmt.Sprintf("write a number from 0 on, at most %d", uint64(1)<<into.Type().Bits()-1))
+			c.faultAt(path, written, fmt.Sprintf("%s is out of range", name(path)),
+				fmt.Sprintf("write a number from 0 on, at most %d", uint64(1)<<into.Type().Bits()-1))
 			return
 		}
 		into.SetUint(v)

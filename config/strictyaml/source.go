@@ -46,7 +46,8 @@ func (s *source) checkLine(number int, line string) (Problem, bool) {
 	col := 0
 	for i, r := range line {
 		col++
-		message, help := "", "remove it"
+		var message string
+		help := "remove it"
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(line[i:], "\uFFFD"):
 			message, help = fmt.Sprintf("byte 0x%02x is not UTF-8", line[i]), "save the file as UTF-8"
@@ -85,7 +86,7 @@ func excerpt(line string, at int) (string, int) {
 		from = max(0, min(at-excerptRunes/2, len(runes)-excerptRunes))
 		to = from + excerptRunes
 	}
-	shown := make([]rune, 0, to-from+2)
+	var shown []rune
 	if from > 0 {
 		shown = append(shown, '…')
 	}
