@@ -51,8 +51,8 @@ func CompareAliases(a, b Alias) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 }
 
-// ErrPlaceholder marks the refusal of a name that says nothing: empty, garbage bytes, or what thousands of machines carry. A
-// reader of deliveries may leave such a name out; any other refusal means that the name is malformed.
+// ErrPlaceholder marks the refusal of a name that says nothing: empty, garbage bytes, or what thousands of machines
+// carry. A reader of deliveries may leave such a name out; any other refusal means that the name is malformed.
 var ErrPlaceholder = errors.New("it joins nothing")
 
 // junk are the names that thousands of unrelated machines carry (SIGNALS 1.4; tailscale#16800). Compared upper-case,
@@ -123,8 +123,8 @@ func ParseAlias(s string) (Alias, error) {
 // notASCII keeps letters out whose upper-case form is another letter of ASCII: ſ becomes S, ı becomes I.
 func notASCII(r rune) bool { return r > 0x7e }
 
-// isPlaceholder reports a name without meaning. Of a vendor's name SOURCE/ID only the ID counts, and a short number is a
-// good one there: many products number their devices from 1.
+// isPlaceholder reports a name without meaning. Of a vendor's name SOURCE/ID only the ID counts, and a short number is
+// a good one there: many products number their devices from 1.
 func isPlaceholder(kind AliasKind, value string) bool {
 	if kind == AliasVendor {
 		if _, id, ok := strings.Cut(value, "/"); ok {
@@ -138,8 +138,8 @@ func isPlaceholder(kind AliasKind, value string) bool {
 	return junk[bare] || oneCharacter(bare)
 }
 
-// normaliseUUID writes 32 hex digits, with or without dashes, as an upper-case UUID. Anything else (iOS UDIDs of 40 or 25
-// characters) is opaque and stays as it is.
+// normaliseUUID writes 32 hex digits, with or without dashes, as an upper-case UUID. Anything else (iOS UDIDs of 40 or
+// 25 characters) is opaque and stays as it is.
 func normaliseUUID(s string) string {
 	hex := strings.ToUpper(strings.ReplaceAll(s, "-", ""))
 	if len(hex) != 32 || !isHex(hex) {

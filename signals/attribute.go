@@ -47,7 +47,9 @@ var attributes = []Attribute{
 	{Name: "os_version", Kind: KindText},
 	{Name: "ownership", Kind: KindText, Scale: []string{"corporate", "shared", "byod", "contractor"}},
 	{Name: "patch_level", Kind: KindText},
-	{Name: "platform", Kind: KindText, Scale: []string{"macos", "windows", "linux", "ios", "ipados", "android", "chromeos"}},
+	{Name: "platform", Kind: KindText, Scale: []string{
+		"macos", "windows", "linux", "ios", "ipados", "android", "chromeos",
+	}},
 	{Name: "screen_lock", Kind: KindBool, Healthy: true},
 	{Name: "secure_boot", Kind: KindBool, Healthy: true},
 	{Name: "supervised", Kind: KindBool, Healthy: true},

@@ -9,8 +9,8 @@ import (
 // DeviceID is our own name for a device, made once when its first record is written. It says nothing about the device.
 type DeviceID string
 
-// Revision orders the versions of a record: max(previous + 1, the writer's clock in µs since 1970). A store restored from
-// a backup therefore moves on by itself. 0 is "no record".
+// Revision orders the versions of a record: max(previous + 1, the writer's clock in µs since 1970). A store restored
+// from a backup therefore moves on by itself. 0 is "no record".
 type Revision int64
 
 // NextRevision is the revision of the version that follows previous, written at the given instant.
@@ -39,8 +39,9 @@ func (f Fact) AgesFrom() time.Time {
 
 // Posture is all that is known of a device.
 //
-// Facts are sorted by attribute, then source; of one attribute and source there are at most two: the newest known value,
-// and a newer "unknown" if the source has since said that it cannot tell. Keeping both lets an alarm outlive an unknown.
+// Facts are sorted by attribute, then source; of one attribute and source there are at most two: the newest known
+// value, and a newer "unknown" if the source has since said that it cannot tell. Keeping both lets an alarm outlive an
+// unknown.
 type Posture struct {
 	Device   DeviceID `json:"device"`
 	Revision Revision `json:"revision"`
@@ -54,10 +55,10 @@ type Observation struct {
 	Facts   []Fact
 }
 
-// Merge adds an observation and says whether that changed anything. The newest observed fact of each attribute and source
-// wins; at one instant the worse value wins, and where "worse" has no meaning (two OS versions) nothing is known. The
-// result does not depend on the order of observations, and merging one twice changes nothing. The receiver is not
-// modified; the revision is the caller's to set.
+// Merge adds an observation and says whether that changed anything. The newest observed fact of each attribute and
+// source wins; at one instant the worse value wins, and where "worse" has no meaning (two OS versions) nothing is
+// known. The result does not depend on the order of observations, and merging one twice changes nothing. The receiver
+// is not modified; the revision is the caller's to set.
 func (p Posture) Merge(o Observation) (merged Posture, changed bool) {
 	merged = p
 	merged.Aliases = slices.Clone(p.Aliases)
@@ -134,8 +135,9 @@ func sameInstant(a, b Fact) (joined Fact, contradiction bool) {
 	return joined, contradiction
 }
 
-// join returns the worse of two different known values. Where there is none, it returns the lesser, and true; a value that
-// the attribute does not accept, as another version of tiergate may have stored it, is kept before one that it does.
+// join returns the worse of two different known values. Where there is none, it returns the lesser, and true; a value
+// that the attribute does not accept, as another version of tiergate may have stored it, is kept before one that it
+// does.
 func join(name string, x, y Value) (joined Value, contradiction bool) {
 	attribute, _ := LookupAttribute(name)
 	fits := attribute.Accepts(x)
