@@ -24,8 +24,8 @@ const (
 	strayFor = time.Hour
 )
 
-// earliest is the first instant at which a device can have been looked at: the placeholders of vendors (year 1, 1970) are
-// before it.
+// earliest is the first instant at which a device can have been looked at: the placeholders of vendors (year 1, 1970)
+// are before it.
 var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // process deals with one entry of the inbox. An error means that the entry is still there and must be tried again.
@@ -122,7 +122,9 @@ func observe(adapter source.Adapter, d source.Delivery) (observations []signals.
 }
 
 // applyOne deals with one device, see apply.
-func (r *Receiver) applyOne(ctx context.Context, from Source, e entry, o signals.Observation) (reason string, err error) {
+func (r *Receiver) applyOne(
+	ctx context.Context, from Source, e entry, o signals.Observation,
+) (reason string, err error) {
 	if len(o.Aliases) == 0 {
 		return "the observation names no device", nil
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// attempts bounds how often a write that lost a race is tried again at once. Each loss means that another writer got on, so
-// running out of attempts is rare; the delivery then waits in the inbox.
+// attempts bounds how often a write that lost a race is tried again at once. Each loss means that another writer got
+// on, so running out of attempts is rare; the delivery then waits in the inbox.
 const attempts = 16
 
 var errBusy = errors.New("other writers were faster each time; tried again later")
@@ -32,7 +32,9 @@ func (e contestedError) Error() string {
 }
 
 // settle merges an observation into the posture of its device, which it makes if there is none.
-func (r *Receiver) settle(ctx context.Context, o signals.Observation) (device signals.DeviceID, changed bool, err error) {
+func (r *Receiver) settle(
+	ctx context.Context, o signals.Observation,
+) (device signals.DeviceID, changed bool, err error) {
 	for range attempts {
 		before, err := r.find(ctx, o.Aliases)
 		if errors.Is(err, signals.ErrConflict) {
@@ -62,13 +64,13 @@ type claim struct {
 	revision signals.Revision
 }
 
-// find returns the posture of the device that carries the aliases, or an empty one under the id that the device will have,
-// and makes every alias a claim of that device. A claim comes before the posture, so it may name a device that was never
-// written (unborn); such a device is taken over, or retired in favour of one that exists.
+// find returns the posture of the device that carries the aliases, or an empty one under the id that the device will
+// have, and makes every alias a claim of that device. A claim comes before the posture, so it may name a device that
+// was never written (unborn); such a device is taken over, or retired in favour of one that exists.
 //
-// Another receiver may be about to write an unborn device. Retiring it therefore means to write its posture, without names
-// or facts, before its claims are given away: whoever is late then meets ErrConflict and looks again, and no fact can end
-// up on a device that nobody finds. ErrConflict from here also means: look again.
+// Another receiver may be about to write an unborn device. Retiring it therefore means to write its posture, without
+// names or facts, before its claims are given away: whoever is late then meets ErrConflict and looks again, and no fact
+// can end up on a device that nobody finds. ErrConflict from here also means: look again.
 func (r *Receiver) find(ctx context.Context, aliases []signals.Alias) (signals.Posture, error) {
 	claims, err := r.claims(ctx, aliases)
 	if err != nil {
@@ -108,8 +110,8 @@ func (r *Receiver) find(ctx context.Context, aliases []signals.Alias) (signals.P
 	return chosen, nil
 }
 
-// claims reads the slots of the aliases, in their order, each once: receivers that meet on several names meet on the same
-// one first.
+// claims reads the slots of the aliases, in their order, each once: receivers that meet on several names meet on the
+// same one first.
 func (r *Receiver) claims(ctx context.Context, aliases []signals.Alias) ([]claim, error) {
 	aliases = slices.Clone(aliases)
 	slices.SortFunc(aliases, signals.CompareAliases)

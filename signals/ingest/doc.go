@@ -1,9 +1,9 @@
-// Package ingest is the receiver: it takes deliveries of sources, makes them durable, and applies them to the postures of
-// devices.
+// Package ingest is the receiver: it takes deliveries of sources, makes them durable, and applies them to the postures
+// of devices.
 //
-// A delivery is answered 202 only after it lies in the inbox; what the inbox holds is applied at least once, and applying it
-// again changes nothing. Each step leaves the store in a state from which any receiver can go on: the claims of a device's
-// names come before its posture, the posture before the note that the delivery is done, the note before the inbox entry goes.
-// What cannot be applied becomes a dead letter with its reason. Only what the store refuses to take stays in the inbox, and is
-// tried again.
+// A delivery is answered 202 only after it lies in the inbox; what the inbox holds is applied at least once, and
+// applying it again changes nothing. Each step leaves the store in a state from which any receiver can go on: the
+// claims of a device's names come before its posture, the posture before the note that the delivery is done, the note
+// before the inbox entry goes. What cannot be applied becomes a dead letter with its reason. Only what the store
+// refuses to take stays in the inbox, and is tried again.
 package ingest

@@ -16,8 +16,8 @@ import (
 // keepTimeout bounds the time in which a delivery must be durable; after that the sender is asked to come again.
 const keepTimeout = 5 * time.Second
 
-// Handler serves POST /v1/sources/{name}. 202 with an empty body means that the delivery is durable; every other answer is
-// application/problem+json (RFC 9457). The server around it sets the time limits of reading.
+// Handler serves POST /v1/sources/{name}. 202 with an empty body means that the delivery is durable; every other answer
+// is application/problem+json (RFC 9457). The server around it sets the time limits of reading.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/sources/{name}", func(w http.ResponseWriter, req *http.Request) {
@@ -67,6 +67,7 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 	found, err := r.keep(ctx, d)
 	switch {
 	case err != nil:
+		r.signalTrouble() // only the answer may have been lost: look soon
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		r.refuse(w, from.Name, problemStore, fmt.Errorf("delivery %s was not kept: %w", d.ID, err))
 		return

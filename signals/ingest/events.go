@@ -15,8 +15,8 @@ type Events struct {
 	Accepted func(source, id string)
 	// Repeated: a delivery that was seen before was answered 202 again.
 	Repeated func(source, id string)
-	// Applied: one observation of a delivery stands in the device's posture; changed is false if it said nothing new. lag is
-	// the time since the delivery was received.
+	// Applied: one observation of a delivery stands in the device's posture; changed is false if it said nothing new.
+	// lag is the time since the delivery was received.
 	Applied func(source, id string, device signals.DeviceID, changed bool, lag time.Duration)
 	// Dropped: the source may not attest this attribute, so its fact was left out.
 	Dropped func(source, id, attribute string)

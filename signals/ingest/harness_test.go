@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,12 +208,12 @@ func serve(r *ingest.Receiver, req *http.Request) {
 // corruptOne cannot read one device while corrupt is true.
 type corruptOne struct {
 	*memory
-	device  signals.DeviceID
-	corrupt *bool
+	device  atomic.Value // a DeviceID
+	corrupt atomic.Bool
 }
 
 func (c *corruptOne) Posture(ctx context.Context, device signals.DeviceID) (signals.Posture, error) {
-	if *c.corrupt && device == c.device {
+	if c.corrupt.Load() && device == c.device.Load() {
 		return signals.Posture{}, fmt.Errorf("device %s: %w", device, signals.ErrCorrupt)
 	}
 	return c.memory.Posture(ctx, device)

@@ -36,7 +36,8 @@ const (
 	queueLength = 1024
 )
 
-// Receiver takes deliveries and applies them. Handler and Run may be used at once; several receivers may share one store.
+// Receiver takes deliveries and applies them. Handler and Run may be used at once; several receivers may share one
+// store.
 type Receiver struct {
 	store   signals.Store
 	sources map[string]Source

@@ -19,8 +19,8 @@ const (
 	drainFor = 5 * time.Second
 )
 
-// Run applies what the inbox holds, also what an earlier process left there, until ctx ends. Then it finishes what has been
-// queued, for at most 5 seconds; what is left stays in the inbox. It returns nil. It may not run twice at once.
+// Run applies what the inbox holds, also what an earlier process left there, until ctx ends. Then it finishes what has
+// been queued, for at most 5 seconds; what is left stays in the inbox. It returns nil. It may not run twice at once.
 func (r *Receiver) Run(ctx context.Context) error {
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
@@ -130,10 +130,12 @@ func (r *Receiver) keepSweeping(ctx context.Context) {
 }
 
 // spread keeps receivers that share a store from sweeping in step.
-func spread(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2) }
+func spread(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2) //nolint:gosec // it only spreads load
+}
 
-// sweep queues all entries of the inbox. The keys are read first: a store may hold a read transaction open while it yields,
-// and the workers write.
+// sweep queues all entries of the inbox. The keys are read first: a store may hold a read transaction open while it
+// yields, and the workers write.
 func (r *Receiver) sweep(ctx context.Context) {
 	var keys []string
 	_, err := r.store.EachRecord(ctx, KindInbox, func(record signals.Record) error {

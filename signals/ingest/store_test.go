@@ -149,14 +149,19 @@ func (m *memory) born() map[signals.DeviceID]signals.Posture {
 
 var errDown = errors.New("the store is down")
 
-// wrapped asks before and after each call whether it fails. A failure after the call is a lost answer: the write is done.
+// wrapped asks before and after each call whether it fails. A failure after the call is a lost answer: the write is
+// done.
 type wrapped struct {
 	*memory
 	before func(op string) error
 	after  func(op string) error
+	around func(op string, call func() error) error // instead of both
 }
 
 func (w *wrapped) do(op string, call func() error) error {
+	if w.around != nil {
+		return w.around(op, call)
+	}
 	if w.before != nil {
 		if err := w.before(op); err != nil {
 			return err

@@ -13,7 +13,8 @@ type Delivery struct {
 	Source string
 	// ID is what Authenticate answered; empty before that.
 	ID string
-	// Header is complete for Authenticate. Observe is given Content-Type alone: the others may hold secrets and are not kept.
+	// Header is complete for Authenticate. Observe is given Content-Type alone: the others may hold secrets and are not
+	// kept.
 	Header http.Header
 	// Body is what was sent, byte for byte. Nobody may change it.
 	Body []byte
@@ -23,10 +24,10 @@ type Delivery struct {
 
 // Adapter is one vendor. Its methods are pure and may be called at once.
 type Adapter interface {
-	// Authenticate tells whether the bytes come from the sender, at the given instant, and returns the delivery's id: two
-	// deliveries with one id are the same one, sent again. The id is at most MaxID printable ASCII characters without blanks.
-	// Authentic bytes that do not have exactly one reading are refused here as well, before anybody promises to keep them.
-	// Any error is a *Refusal.
+	// Authenticate tells whether the bytes come from the sender, at the given instant, and returns the delivery's id:
+	// two deliveries with one id are the same one, sent again. The id is at most MaxID printable ASCII characters
+	// without blanks. Authentic bytes that do not have exactly one reading are refused here as well, before anybody
+	// promises to keep them. Any error is a *Refusal.
 	Authenticate(d Delivery, at time.Time) (id string, err error)
 	// Observe reads an authentic body in our words, one observation per device. Source and Received of the facts are the
 	// receiver's to set. An error makes the delivery a dead letter with that reason, and no observation counts.
@@ -46,8 +47,8 @@ func ValidID(id string) bool {
 	return id != "" && len(id) <= MaxID
 }
 
-// Refusal is a delivery that is not taken. It has two texts: Detail for the sender, who may be anybody and is told nothing
-// of the body or of a secret, and Reason for the operator.
+// Refusal is a delivery that is not taken. It has two texts: Detail for the sender, who may be anybody and is told
+// nothing of the body or of a secret, and Reason for the operator.
 type Refusal struct {
 	Status    int    // HTTP status: 400 or 401
 	Detail    string // one sentence, with what to do

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Decode reads raw into the value that into points to, if raw passes CheckJSON and has no members but those that the value
-// has, spelled exactly so: encoding/json alone would take "Serial" for a field "serial". A misspelled member is an error
-// because a fact must not be lost by a typo.
+// Decode reads raw into the value that into points to, if raw passes CheckJSON and has no members but those that the
+// value has, spelled exactly so: encoding/json alone would take "Serial" for a field "serial". A misspelled member is
+// an error because a fact must not be lost by a typo.
 func Decode(raw []byte, into any) error {
 	if err := CheckJSON(raw); err != nil {
 		return err
@@ -31,8 +31,8 @@ func Decode(raw []byte, into any) error {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// exactNames compares the members of raw, which is valid JSON, with the fields of the type it will be decoded into. Values
-// of another shape are left for the decoder to refuse. Embedded fields are not looked into: write them out.
+// exactNames compares the members of raw, which is valid JSON, with the fields of the type it will be decoded into.
+// Values of another shape are left for the decoder to refuse. Embedded fields are not looked into: write them out.
 func exactNames(raw json.RawMessage, t reflect.Type, path string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

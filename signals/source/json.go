@@ -13,18 +13,19 @@ import (
 // maxDepth is how deep objects and arrays may nest in a body.
 const maxDepth = 32
 
-// CheckJSON says why raw is not one JSON value (RFC 8259) that every reader understands alike, or nil. encoding/json takes
-// the last of {"compliant":false,"Compliant":true} for a field "compliant", another reader the first, a third one the exact
-// name; a signature covers all three. So keys that are equal, or that differ only in case as Unicode folds it, are refused,
-// and with them bytes that are not UTF-8, half of a surrogate pair, nesting deeper than 32, anything behind the value, and
-// numbers that no float64 holds. The error may quote a key, at most 40 bytes of it; it is for the operator.
+// CheckJSON says why raw is not one JSON value (RFC 8259) that every reader understands alike, or nil. encoding/json
+// takes the last of {"compliant":false,"Compliant":true} for a field "compliant", another reader the first, a third one
+// the exact name; a signature covers all three. So keys that are equal, or that differ only in case as Unicode folds
+// it, are refused, and with them bytes that are not UTF-8, half of a surrogate pair, nesting deeper than 32, anything
+// behind the value, and numbers that no float64 holds. The error may quote a key, at most 40 bytes of it; it is for the
+// operator.
 func CheckJSON(raw []byte) error {
 	if !utf8.Valid(raw) {
 		return errors.New("the body is not UTF-8")
 	}
 	if !json.Valid(raw) {
-		var any json.RawMessage
-		if err := json.Unmarshal(raw, &any); err != nil {
+		var whole json.RawMessage
+		if err := json.Unmarshal(raw, &whole); err != nil {
 			return fmt.Errorf("the body is not one JSON value: %w", err)
 		}
 		return errors.New("the body is not one JSON value")

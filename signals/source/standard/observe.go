@@ -67,8 +67,8 @@ func (a *Adapter) Observe(d source.Delivery) ([]signals.Observation, error) {
 	return []signals.Observation{{Aliases: aliases, Facts: facts}}, nil
 }
 
-// aliases returns the names that say something. Placeholders are left out, since the other names may still find the device;
-// a malformed name is an error.
+// aliases returns the names that say something. Placeholders are left out, since the other names may still find the
+// device; a malformed name is an error.
 func (d device) aliases(from string) ([]signals.Alias, error) {
 	names := []signals.Alias{
 		{Kind: signals.AliasCertificate, Value: d.Certificate},

@@ -123,11 +123,17 @@ func TestObserveNames(t *testing.T) {
 	}
 }
 
-// The README lists every attribute.
-func TestREADMEListsTheVocabulary(t *testing.T) {
+// The README lists every attribute, and the body that it shows is one.
+func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(readme), "body='")
+	shown, _, _ = strings.Cut(shown, "'\n")
+	got, err := adapter(t, secretA).Observe(source.Delivery{Source: "mdm", Body: []byte(shown)})
+	if err != nil || len(got) != 1 || len(got[0].Facts) != 3 {
+		t.Errorf("%q reads as %+v, %v", shown, got, err)
 	}
 	for _, a := range signals.Attributes() {
 		if !strings.Contains(string(readme), "`"+a.Name+"`") {
@@ -136,8 +142,8 @@ func TestREADMEListsTheVocabulary(t *testing.T) {
 	}
 }
 
-// FuzzObserveSaysOnlyWhatIsThere: whatever the body, there is no panic, and every fact of an observation is the member of
-// the body that its path names, as encoding/json reads it.
+// FuzzObserveSaysOnlyWhatIsThere: whatever the body, there is no panic, and every fact of an observation is the member
+// of the body that its path names, as encoding/json reads it.
 func FuzzObserveSaysOnlyWhatIsThere(f *testing.F) {
 	f.Add([]byte(posture(f)))
 	f.Add([]byte(`{"type":"device.posture.updated","timestamp":"2026-11-20T08:00:00Z","data":{"device":{"id":"1"},` +

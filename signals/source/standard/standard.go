@@ -1,6 +1,6 @@
 // Package standard reads tiergate's own generic body, device.posture.updated, signed as Standard Webhooks
-// (https://github.com/standard-webhooks/standard-webhooks, spec 1.0.0): the way in for every tool that has no source of its
-// own. The README beside this file shows a sender what to send.
+// (https://github.com/standard-webhooks/standard-webhooks, spec 1.0.0): the way in for every tool that has no source of
+// its own. The README beside this file shows a sender what to send.
 package standard
 
 import (
@@ -41,8 +41,8 @@ type Adapter struct {
 
 var _ source.Adapter = (*Adapter)(nil)
 
-// New makes an adapter that takes what any of the secrets signed; give the old and the new one while you rotate. A secret is
-// whsec_ and 24 to 64 bytes in base64. The error tells a bad secret by its place, never by its text.
+// New makes an adapter that takes what any of the secrets signed; give the old and the new one while you rotate. A
+// secret is whsec_ and 24 to 64 bytes in base64. The error tells a bad secret by its place, never by its text.
 func New(secrets []string) (*Adapter, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("a standard source needs at least one whsec_ secret")
@@ -96,8 +96,8 @@ func (a *Adapter) Authenticate(d source.Delivery, at time.Time) (string, error) 
 		return "", err
 	}
 	if !a.signed(list, id, timestamp, d.Body) {
-		return "", refused("No signature in webhook-signature is ours. Sign \"id.timestamp.body\" with the secret of this source.",
-			nil)
+		return "", refused("No signature in webhook-signature is ours. "+
+			"Sign \"id.timestamp.body\" with the secret of this source.", nil)
 	}
 	if off := at.Sub(sent); off > Tolerance || off < -Tolerance {
 		return "", refused("webhook-timestamp is more than 5 minutes from our clock. Sign again when you send again.",
@@ -106,8 +106,8 @@ func (a *Adapter) Authenticate(d source.Delivery, at time.Time) (string, error) 
 	return id, oneReading(d.Body)
 }
 
-// oneReading refuses signed bytes that are not one JSON object with one meaning. Because the body has to begin with a brace,
-// no part of a signed "id.timestamp.body" can be moved to another of the three.
+// oneReading refuses signed bytes that are not one JSON object with one meaning. Because the body has to begin with a
+// brace, no part of a signed "id.timestamp.body" can be moved to another of the three.
 func oneReading(body []byte) error {
 	err := source.CheckJSON(body)
 	if err == nil && !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
@@ -150,8 +150,9 @@ func parseTimestamp(s string) (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-// signed reports whether any v1 of the list is the HMAC-SHA256 of id.timestamp.body under any of the keys. Other versions,
-// for instance v1a (ed25519), are skipped. Comparing the encoded form leaves one spelling of a signature, in constant time.
+// signed reports whether any v1 of the list is the HMAC-SHA256 of id.timestamp.body under any of the keys. Other
+// versions, for instance v1a (ed25519), are skipped. Comparing the encoded form leaves one spelling of a signature, in
+// constant time.
 func (a *Adapter) signed(list, id, timestamp string, body []byte) bool {
 	valid := false
 	for _, key := range a.keys {
