@@ -52,12 +52,12 @@ func TestNotSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	soon, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	soon, stop := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer stop()
 	record := signals.Record{Kind: "delivery", Key: "a", Revision: 1}
 	err = s.PutRecord(soon, record, 0)
 	says(t, err, "not synced", "appendfsync", "waitAOF: 0")
-	again, stopAgain := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	again, stopAgain := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer stopAgain()
 	err = s.PutRecord(again, record, 0)
 	says(t, err, "not synced")

@@ -163,6 +163,9 @@ func (p *pager) fill(ctx context.Context) error {
 		}
 		if err == nil && raw == "" && exist[i].Val() == 1 { // expired between the two questions, or empty
 			raw, err = p.s.one(ctx, p.sp, key)
+			if err != nil && !errors.Is(err, signals.ErrNotFound) && !errors.Is(err, signals.ErrCorrupt) {
+				return err
+			}
 		}
 		if raw != "" || err != nil && !errors.Is(err, signals.ErrNotFound) {
 			page = append(page, entry{key: key, raw: raw, err: firstOf(err, p.sp.tooLarge(key, raw))})

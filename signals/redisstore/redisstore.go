@@ -64,8 +64,10 @@ const (
 	aofTimeout   = 2 * time.Second // of WAITAOF: appendfsync everysec syncs within 2 s
 	watchBlock   = 500 * time.Millisecond
 	watchTimeout = 500 * time.Millisecond // on top of watchBlock
-	poolSize     = 32
 )
+
+// poolSize is the number of connections of each of the two clients at most.
+const poolSize = 32
 
 // keepChanges is how many notices each stream keeps at least.
 const keepChanges = 8192
@@ -84,7 +86,9 @@ type Store struct {
 var _ signals.Store = (*Store)(nil)
 
 // New checks the options and connects to nothing: calls connect when they need to, and again after an outage.
-func New(opts Options) (*Store, error) {
+func New(opts Options) (*Store, error) { return newStore(opts, readTimeout) }
+
+func newStore(opts Options, read time.Duration) (*Store, error) {
 	if !filepath.IsAbs(opts.Address) && !strings.Contains(opts.Address, ":") {
 		return nil, fmt.Errorf("redis address %q is neither host:port nor the absolute path of a Unix socket", opts.Address)
 	}
@@ -93,7 +97,7 @@ func New(opts Options) (*Store, error) {
 	}
 	quiet()
 	s := &Store{opts: opts, keep: keepChanges, closed: make(chan struct{})}
-	s.reads = redis.NewClient(s.client(readTimeout))
+	s.reads = redis.NewClient(s.client(read))
 	work := writeTimeout
 	if opts.WaitAOF > 0 {
 		work = aofTimeout + writeTimeout

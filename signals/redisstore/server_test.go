@@ -96,6 +96,15 @@ func (s *server) kill() {
 	s.cmd = nil
 }
 
+// restart ends the server as an operator would, and starts it again over the same data.
+func (s *server) restart(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGTERM)
+	_, _ = s.cmd.Process.Wait()
+	s.cmd = nil
+	s.start(t)
+}
+
 func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {

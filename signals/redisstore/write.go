@@ -122,11 +122,11 @@ func (s *Store) durably(ctx context.Context, command func(redis.Pipeliner) *redi
 	return answer, nil
 }
 
-// aofPatience leaves the server's answer a quarter of the time to arrive before the context ends.
+// aofPatience leaves the server's answer time to arrive before the context ends: it looks at its clock every 100 ms.
 func aofPatience(ctx context.Context) time.Duration {
 	patience := aofTimeout
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(deadline)*3/4)
+		patience = min(patience, time.Until(deadline)-150*time.Millisecond)
 	}
 	return max(patience, time.Millisecond)
 }

@@ -1,326 +1,183 @@
-// Package replica keeps every posture of a store in memory, close to the decision. It is loaded once, follows the store's
-// changes, and during an outage it keeps what it has and lets that age: an outage of the store is not the devices' silence.
+// Package replica keeps every posture of a store in memory, close to the decision.
+//
+// A decision never waits for the store: Lookup reads a map. The replica loads everything once, follows the store's change
+// stream, and reads everything again now and then. When the store is out of reach it keeps what it has and lets it age;
+// only what the store itself no longer shows is removed. A revision that goes back is not believed.
 package replica
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
 )
 
-// The errors of Lookup, besides signals.ErrNotFound (we are in sync and there is none) and signals.ErrCorrupt.
+// The errors of Lookup that a store does not know. Lookup also answers with signals.ErrNotFound and signals.ErrCorrupt.
 var (
-	// ErrOffline: the store is out of reach, and the copy, if any, has no such device. It may exist.
-	ErrOffline = errors.New("the store is out of reach and the device is not in the copy")
-	// ErrContested: two devices carry this name, so it names neither.
-	ErrContested = errors.New("two devices carry this name")
+	// ErrOffline: nothing is known, because the store was never read or is out of reach.
+	ErrOffline = errors.New("the store is out of reach and the device is not known here")
+	// ErrContested: several devices carry this alias, so that it names none of them.
+	ErrContested = errors.New("several devices carry this name")
 )
 
-// Events is how a replica is observed. Any of them may be nil; none may block.
-type Events struct {
-	Loaded    func(devices int, took time.Duration)                         // a complete copy was read
-	Lost      func(err error)                                               // the store went out of reach; the copy is kept and ages
-	Regressed func(device signals.DeviceID, held, offered signals.Revision) // an older revision was offered and not taken
-	Corrupt   func(device signals.DeviceID, err error)                      // a stored value cannot be read
-}
-
-// Options are what a replica needs besides its store.
+// Options adjust a Replica. The zero Options are fine.
 type Options struct {
-	// OnChange is told each new or changed posture before Lookup serves it, OnRemove each device that is gone. Never
-	// concurrently.
+	Events Events
+	// After a failure the replica waits between RetryMin (default 50ms) and RetryMax (default 2s), longer each time.
+	RetryMin, RetryMax time.Duration
+	// Resync is the time between full re-reads, less or more a fifth. Default 5m.
+	Resync time.Duration
+	// OnChange is called for each new or changed posture before Lookup serves it. OnRemove is called for each device that
+	// is gone, after Lookup stopped serving it. Neither is ever called concurrently with itself or the other. They must
+	// not modify the posture, nor call back into Run.
 	OnChange func(*signals.Posture)
 	OnRemove func(signals.DeviceID)
-	Events   Events
-	Resync   time.Duration // how often everything is read again, default 5 minutes
-	RetryMin time.Duration // first wait after a failure, default 50 ms; doubled up to RetryMax, default 2 s
-	RetryMax time.Duration
 }
 
-// Reading is one posture and the last instant at which the copy was known to be in step with the store. The posture is
-// shared and must not be modified.
+// Events are called for what an operator may want to see. Each may be nil; they must not block.
+type Events struct {
+	// Loaded: a full read is complete.
+	Loaded func(devices int, took time.Duration)
+	// Offline: the store failed, or its changes have a gap; the copy ages until InSync.
+	Offline func(err error, retryIn time.Duration)
+	// InSync: changes are followed again, after so long.
+	InSync func(away time.Duration)
+	// ResyncFailed: a full re-read beside a working watch failed; it is tried again at the next interval.
+	ResyncFailed func(err error)
+	// Regressed: the store shows an older revision than we hold; ours is kept. A restored backup, or tampering.
+	Regressed func(device signals.DeviceID, held, stored signals.Revision)
+	// Corrupt: the stored value of a device cannot be read any more.
+	Corrupt func(device signals.DeviceID, err error)
+	// Contested: an alias is now carried by more than one device.
+	Contested func(alias signals.Alias, devices []signals.DeviceID)
+}
+
+// Reading is what is known of a device. The posture is shared and must not be modified.
 type Reading struct {
 	Posture *signals.Posture
-	AsOf    time.Time
+	// AsOf is the last instant at which we knew to be in sync: now, while the store's changes are followed; else the
+	// instant at which we noticed that they are not. A store that hangs is noticed by its own timeouts, within about 1 s.
+	AsOf time.Time
 }
 
-// Status is what a replica says of itself.
+// Status is the state of the replica.
 type Status struct {
-	Loaded    bool      `json:"loaded"`
-	InSync    bool      `json:"inSync"`
-	AsOf      time.Time `json:"asOf"`
-	Devices   int       `json:"devices"`
-	LastError string    `json:"lastError,omitempty"`
+	Loaded    bool // a full read was complete once
+	InSync    bool
+	AsOf      time.Time // see Reading; zero: never in sync
+	Devices   int       // with a readable posture
+	Corrupt   int       // whose stored value cannot be read
+	LastError string    // the last failure of the store; it stays after recovery
 }
 
-// entry is what is held of a device: its posture, or the names by which it was known before its value became unreadable.
-type entry struct {
-	posture *signals.Posture
-	aliases []signals.Alias
-	corrupt error
-}
-
-// Replica is safe for concurrent use.
+// Replica is a copy of a store's postures.
 type Replica struct {
 	store  signals.Postures
 	opts   Options
 	loaded chan struct{}
+	ran    atomic.Bool
 
-	mu      sync.RWMutex
-	devices map[signals.DeviceID]*entry
-	aliases map[signals.Alias][]signals.DeviceID // more than one is a contest
-	ready   bool
-	inSync  bool
-	asOf    time.Time
-	lastErr error
+	applying sync.Mutex // held by whoever changes the copy, through OnChange and OnRemove
+	reading  uint64     // the number of the newest full read; guarded by applying
+
+	mu        sync.RWMutex // guards what Lookup reads; held for no call of others' code
+	devices   map[signals.DeviceID]*device
+	aliases   map[signals.Alias]holders
+	corrupt   int
+	complete  bool
+	inSync    bool
+	lostAt    time.Time // when we noticed that we are not in sync
+	lastError string
 }
 
-// New starts nothing.
+// New makes a replica. It starts nothing.
 func New(store signals.Postures, opts Options) *Replica {
-	opts.Resync = orElse(opts.Resync, 5*time.Minute)
-	opts.RetryMin, opts.RetryMax = orElse(opts.RetryMin, 50*time.Millisecond), orElse(opts.RetryMax, 2*time.Second)
+	if opts.RetryMin <= 0 {
+		opts.RetryMin = 50 * time.Millisecond
+	}
+	if opts.RetryMax <= 0 {
+		opts.RetryMax = 2 * time.Second
+	}
+	opts.RetryMax = max(opts.RetryMax, opts.RetryMin)
+	if opts.Resync <= 0 {
+		opts.Resync = 5 * time.Minute
+	}
 	return &Replica{
 		store: store, opts: opts, loaded: make(chan struct{}),
-		devices: map[signals.DeviceID]*entry{}, aliases: map[signals.Alias][]signals.DeviceID{},
+		devices: map[signals.DeviceID]*device{}, aliases: map[signals.Alias]holders{},
 	}
-}
-
-func orElse(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
 }
 
 // Loaded is closed after the first complete load.
 func (r *Replica) Loaded() <-chan struct{} { return r.loaded }
 
-// Lookup finds the device that carries a name. AsOf is set even where there is an error.
+// Lookup finds the device that carries an alias. Its errors are signals.ErrNotFound (we are in sync and there is none),
+// ErrOffline, ErrContested, and an error wrapping signals.ErrCorrupt. It allocates nothing and waits for no I/O.
 func (r *Replica) Lookup(alias signals.Alias) (Reading, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	reading := Reading{AsOf: r.asOf}
-	if r.inSync {
-		reading.AsOf = time.Now()
+	if !r.complete {
+		return Reading{}, ErrOffline
 	}
-	switch devices := r.aliases[alias]; {
-	case len(devices) > 1:
-		return reading, ErrContested
-	case len(devices) == 0 && r.inSync:
-		return reading, signals.ErrNotFound
-	case len(devices) == 0:
-		return reading, ErrOffline
-	default:
-		e := r.devices[devices[0]]
-		if e.corrupt != nil {
-			return reading, e.corrupt
-		}
-		reading.Posture = e.posture
-		return reading, nil
+	h, found := r.aliases[alias]
+	switch {
+	case !found && r.inSync:
+		return Reading{}, signals.ErrNotFound
+	case !found:
+		return Reading{}, ErrOffline
+	case len(h.others) > 0:
+		return Reading{}, ErrContested
+	case h.first.corrupt != nil:
+		return Reading{}, h.first.corrupt
 	}
+	return Reading{Posture: h.first.posture, AsOf: r.asOf()}, nil
 }
 
-// Each calls yield for every readable posture until it returns false. The replica may change meanwhile.
+// asOf is called with mu held.
+func (r *Replica) asOf() time.Time {
+	if r.inSync {
+		return time.Now()
+	}
+	return r.lostAt
+}
+
+// Each yields every posture that can be read, in no order, as they were at one instant.
 func (r *Replica) Each(yield func(*signals.Posture) bool) {
 	r.mu.RLock()
-	postures := make([]*signals.Posture, 0, len(r.devices))
-	for _, e := range r.devices {
-		if e.corrupt == nil {
-			postures = append(postures, e.posture)
+	all := make([]*signals.Posture, 0, len(r.devices))
+	for _, d := range r.devices {
+		if d.corrupt == nil {
+			all = append(all, d.posture)
 		}
 	}
 	r.mu.RUnlock()
-	for _, p := range postures {
+	for _, p := range all {
 		if !yield(p) {
 			return
 		}
 	}
 }
 
-// Status tells how the copy stands to the store.
+// Status tells how the replica is.
 func (r *Replica) Status() Status {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	s := Status{Loaded: r.ready, InSync: r.inSync, AsOf: r.asOf, Devices: len(r.devices)}
-	if r.inSync {
-		s.AsOf = time.Now()
+	return Status{
+		Loaded: r.complete, InSync: r.inSync, AsOf: r.asOf(), Devices: len(r.devices) - r.corrupt, Corrupt: r.corrupt,
+		LastError: r.lastError,
 	}
-	if r.lastErr != nil {
-		s.LastError = r.lastErr.Error()
-	}
-	return s
 }
 
-// Run loads and follows the store until ctx ends, which is not an error. Nothing that the store does ends it.
+// Run loads, follows the changes and, on failure, keeps what there is and tries again, until ctx ends, which is no error.
+// It may be called once.
 func (r *Replica) Run(ctx context.Context) error {
-	wait := r.opts.RetryMin
-	for ctx.Err() == nil {
-		err := r.follow(ctx, func() { wait = r.opts.RetryMin })
-		if ctx.Err() != nil {
-			break
-		}
-		if err == nil || errors.Is(err, signals.ErrGap) {
-			continue // time to read everything again
-		}
-		r.lost(err)
-		// Jitter keeps a fleet of sidecars from coming back in one instant.
-		timer := time.NewTimer(wait/2 + rand.N(wait/2+1)) //nolint:gosec // jitter is no secret
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
-		}
-		wait = min(2*wait, r.opts.RetryMax)
+	if r.ran.Swap(true) {
+		return errors.New("this replica has run already; make a new one")
 	}
+	r.follow(ctx)
+	r.lose(nil)
 	return nil
-}
-
-// follow reads everything, then applies changes until the next full reading is due (nil) or something fails.
-func (r *Replica) follow(ctx context.Context, reached func()) error {
-	cursor, err := r.load(ctx)
-	if err != nil {
-		return err
-	}
-	reached()
-	round, cancel := context.WithTimeout(ctx, r.opts.Resync)
-	defer cancel()
-	return r.store.WatchPostures(round, cursor, func(c signals.Change) error {
-		return r.refresh(ctx, signals.DeviceID(c.Key))
-	})
-}
-
-// load reads the whole store. Devices that it no longer has are forgotten.
-func (r *Replica) load(ctx context.Context) (signals.Cursor, error) {
-	start := time.Now()
-	seen := map[signals.DeviceID]bool{}
-	cursor, err := r.store.EachPosture(ctx,
-		func(p signals.Posture) error { seen[p.Device] = true; r.take(&p); return nil },
-		func(d signals.DeviceID, err error) { seen[d] = true; r.spoil(d, err) })
-	if err != nil {
-		return "", fmt.Errorf("read all postures: %w", err)
-	}
-	r.mu.RLock()
-	var gone []signals.DeviceID
-	for d := range r.devices {
-		if !seen[d] {
-			gone = append(gone, d)
-		}
-	}
-	r.mu.RUnlock()
-	for _, d := range gone {
-		r.forget(d)
-	}
-	r.mu.Lock()
-	first := !r.ready
-	r.ready, r.inSync, r.lastErr = true, true, nil
-	devices := len(r.devices)
-	r.mu.Unlock()
-	if first {
-		close(r.loaded)
-	}
-	if r.opts.Events.Loaded != nil {
-		r.opts.Events.Loaded(devices, time.Since(start))
-	}
-	return cursor, nil
-}
-
-// refresh reads one device that has changed.
-func (r *Replica) refresh(ctx context.Context, device signals.DeviceID) error {
-	p, err := r.store.Posture(ctx, device)
-	switch {
-	case err == nil:
-		r.take(&p)
-	case errors.Is(err, signals.ErrNotFound):
-		r.forget(device)
-	case errors.Is(err, signals.ErrCorrupt):
-		r.spoil(device, err)
-	default:
-		return fmt.Errorf("read the posture of %s: %w", device, err)
-	}
-	return nil
-}
-
-// take puts a posture into the copy unless the copy is newer: revisions never go back.
-func (r *Replica) take(p *signals.Posture) {
-	r.mu.RLock()
-	held := r.devices[p.Device]
-	r.mu.RUnlock()
-	if held != nil && held.posture != nil {
-		if p.Revision < held.posture.Revision {
-			if r.opts.Events.Regressed != nil {
-				r.opts.Events.Regressed(p.Device, held.posture.Revision, p.Revision)
-			}
-			return
-		}
-		if p.Revision == held.posture.Revision && held.corrupt == nil {
-			return
-		}
-	}
-	if r.opts.OnChange != nil {
-		r.opts.OnChange(p)
-	}
-	r.put(p.Device, &entry{posture: p, aliases: p.Aliases})
-}
-
-// spoil marks a device whose stored value cannot be read. Its names still lead to it, so that it is not taken for unknown.
-func (r *Replica) spoil(device signals.DeviceID, err error) {
-	if r.opts.Events.Corrupt != nil {
-		r.opts.Events.Corrupt(device, err)
-	}
-	r.mu.RLock()
-	e := entry{corrupt: err}
-	if held := r.devices[device]; held != nil {
-		e.posture, e.aliases = held.posture, held.aliases
-	}
-	r.mu.RUnlock()
-	r.put(device, &e)
-}
-
-func (r *Replica) forget(device signals.DeviceID) {
-	r.put(device, nil)
-	if r.opts.OnRemove != nil {
-		r.opts.OnRemove(device)
-	}
-}
-
-// put replaces what is held of a device, nil for nothing, and keeps the names in step.
-func (r *Replica) put(device signals.DeviceID, next *entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if held := r.devices[device]; held != nil {
-		for _, alias := range held.aliases {
-			rest := slices.DeleteFunc(slices.Clone(r.aliases[alias]), func(d signals.DeviceID) bool { return d == device })
-			if len(rest) == 0 {
-				delete(r.aliases, alias)
-			} else {
-				r.aliases[alias] = rest
-			}
-		}
-	}
-	if next == nil {
-		delete(r.devices, device)
-		return
-	}
-	r.devices[device] = next
-	for _, alias := range next.aliases {
-		r.aliases[alias] = append(slices.Clip(r.aliases[alias]), device)
-	}
-}
-
-// lost keeps the copy and lets it age.
-func (r *Replica) lost(err error) {
-	r.mu.Lock()
-	if r.inSync {
-		r.asOf = time.Now()
-	}
-	r.inSync, r.lastErr = false, err
-	r.mu.Unlock()
-	if r.opts.Events.Lost != nil {
-		r.opts.Events.Lost(err)
-	}
 }

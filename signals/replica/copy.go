@@ -1,0 +1,201 @@
+package replica
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// device is what is held of one device; guarded by Replica.mu.
+type device struct {
+	posture *signals.Posture // the last one that could be read; nil if there was none
+	corrupt error            // why the stored one cannot be read
+	read    uint64           // the number of the last full read that it was seen in, or since
+}
+
+func (d *device) revision() signals.Revision {
+	if d.posture == nil {
+		return 0
+	}
+	return d.posture.Revision
+}
+
+// holders are the devices that carry an alias: nearly always one.
+type holders struct {
+	first  *device
+	others []*device
+}
+
+// refresh reads one device from the store and applies what it finds. An error means that the store failed.
+func (r *Replica) refresh(id signals.DeviceID, read func() (signals.Posture, error)) error {
+	switch p, err := read(); {
+	case err == nil:
+		r.apply(p)
+	case errors.Is(err, signals.ErrNotFound):
+		r.remove(id)
+	case errors.Is(err, signals.ErrCorrupt):
+		r.spoil(id, err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// apply takes a posture that the store showed.
+func (r *Replica) apply(p signals.Posture) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	held := r.seen(p.Device)
+	if held != nil {
+		switch {
+		case p.Revision < held.revision():
+			call3(r.opts.Events.Regressed, p.Device, held.revision(), p.Revision)
+			return
+		case p.Revision == held.revision() && held.corrupt == nil:
+			return
+		}
+	}
+	if r.opts.OnChange != nil {
+		r.opts.OnChange(&p)
+	}
+	for _, alias := range r.swap(p.Device, &p) {
+		r.contested(alias)
+	}
+}
+
+// seen marks a device as shown by the store and returns what is held of it. Only the holder of applying changes devices,
+// so that reading one needs no further lock.
+func (r *Replica) seen(id signals.DeviceID) *device {
+	d := r.devices[id]
+	if d != nil {
+		d.read = r.reading
+	}
+	return d
+}
+
+// swap puts a posture in the place of what is held, and returns the aliases that it made contested.
+func (r *Replica) swap(id signals.DeviceID, p *signals.Posture) (contested []signals.Alias) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.devices[id]
+	if d == nil {
+		d = &device{read: r.reading}
+		r.devices[id] = d
+	}
+	if d.corrupt != nil {
+		d.corrupt = nil
+		r.corrupt--
+	}
+	var before []signals.Alias
+	if d.posture != nil {
+		before = d.posture.Aliases
+	}
+	for _, alias := range before {
+		if !slices.Contains(p.Aliases, alias) {
+			r.release(alias, d)
+		}
+	}
+	d.posture = p
+	for _, alias := range p.Aliases {
+		if r.hold(alias, d) {
+			contested = append(contested, alias)
+		}
+	}
+	return contested
+}
+
+// hold notes that a device carries an alias, and says whether it is contested by that.
+func (r *Replica) hold(alias signals.Alias, d *device) bool {
+	h, taken := r.aliases[alias]
+	switch {
+	case !taken:
+		r.aliases[alias] = holders{first: d}
+		return false
+	case h.first == d || slices.Contains(h.others, d):
+		return false
+	}
+	h.others = append(slices.Clone(h.others), d)
+	r.aliases[alias] = h
+	return true
+}
+
+// release notes that a device no longer carries an alias.
+func (r *Replica) release(alias signals.Alias, d *device) {
+	h := r.aliases[alias]
+	left := slices.DeleteFunc(append([]*device{h.first}, h.others...), func(other *device) bool { return other == d })
+	if len(left) == 0 || h.first == nil {
+		delete(r.aliases, alias)
+		return
+	}
+	r.aliases[alias] = holders{first: left[0], others: left[1:]}
+}
+
+func (r *Replica) contested(alias signals.Alias) {
+	if r.opts.Events.Contested == nil {
+		return
+	}
+	h := r.aliases[alias]
+	var ids []signals.DeviceID
+	for _, d := range append([]*device{h.first}, h.others...) {
+		ids = append(ids, d.posture.Device)
+	}
+	slices.Sort(ids)
+	r.opts.Events.Contested(alias, ids)
+}
+
+// spoil notes that the stored value of a device cannot be read: its last known aliases answer with that from now on.
+func (r *Replica) spoil(id signals.DeviceID, err error) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	held := r.seen(id)
+	news := held == nil || held.corrupt == nil
+	r.mu.Lock()
+	if held == nil {
+		held = &device{read: r.reading}
+		r.devices[id] = held
+	}
+	if news {
+		r.corrupt++
+	}
+	held.corrupt = err
+	r.mu.Unlock()
+	if news && r.opts.Events.Corrupt != nil {
+		r.opts.Events.Corrupt(id, err)
+	}
+}
+
+// remove forgets a device that the store no longer has.
+func (r *Replica) remove(id signals.DeviceID) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	r.drop(id)
+}
+
+// drop is remove with applying held.
+func (r *Replica) drop(id signals.DeviceID) {
+	d := r.devices[id]
+	if d == nil {
+		return
+	}
+	r.mu.Lock()
+	delete(r.devices, id)
+	if d.corrupt != nil {
+		r.corrupt--
+	}
+	if d.posture != nil {
+		for _, alias := range d.posture.Aliases {
+			r.release(alias, d)
+		}
+	}
+	r.mu.Unlock()
+	if r.opts.OnRemove != nil {
+		r.opts.OnRemove(id)
+	}
+}
+
+func call3[A, B, C any](f func(A, B, C), a A, b B, c C) {
+	if f != nil {
+		f(a, b, c)
+	}
+}
