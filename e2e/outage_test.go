@@ -1,0 +1,86 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
+)
+
+// TestStoreOutage: decisions go on with the copy, a stranger's device cannot be known (503, not 403), a webhook is not
+// acknowledged; when the store is back all of it heals by itself.
+func TestStoreOutage(t *testing.T) {
+	t.Parallel()
+	s := aCompany(t, stage.StoreRedis)
+	known := stage.Request{As: "ana", Host: stage.PortalHost}
+	stranger := stage.Request{As: "ben", Host: stage.PortalHost}
+	if answer := s.Ask(soon(t, 10*time.Second), stranger); answer.Reason() != "device-unknown" {
+		t.Fatalf("before the outage: %d %s", answer.Status, answer.Reason())
+	}
+	if err := s.Kill("valkey"); err != nil {
+		t.Fatal(err)
+	}
+	if answer := eventually(t, s, stranger, http.StatusServiceUnavailable); answer.Reason() != "store-unreachable" {
+		t.Errorf("a device that cannot be looked up: %s", answer.Reason())
+	}
+	for range 20 {
+		if answer := s.Ask(soon(t, 10*time.Second), known); answer.Status != http.StatusOK {
+			t.Fatalf("during the outage: %d %s", answer.Status, answer.Reason())
+		}
+	}
+	receipt, err := s.Report(soon(t, 20*time.Second), "ana-laptop", map[string]any{"disk_encryption": false})
+	if err != nil || receipt.Status != http.StatusServiceUnavailable {
+		t.Errorf("a webhook without a store was answered %d, %v", receipt.Status, err)
+	}
+	if err := s.Restart(soon(t, 20*time.Second), "valkey"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, stranger, http.StatusForbidden)
+	if err := makeHealthy(soon(t, 20*time.Second), s, "ben-laptop"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, s, known, http.StatusOK)
+}
+
+// TestIngestIsKilled: what was acknowledged before the receiver died is in force after it came back.
+func TestIngestIsKilled(t *testing.T) {
+	t.Parallel()
+	s := aCompany(t, stage.StoreRedis)
+	for _, encrypted := range []bool{false, true, false} {
+		receipt, err := s.Report(soon(t, 10*time.Second), "ana-laptop", map[string]any{"disk_encryption": encrypted})
+		if err != nil || receipt.Status != http.StatusAccepted {
+			t.Fatalf("%d %v", receipt.Status, err)
+		}
+		if err := s.Kill("ingest"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Restart(soon(t, 20*time.Second), "ingest"); err != nil {
+			t.Fatal(err)
+		}
+		want := http.StatusForbidden
+		if encrypted {
+			want = http.StatusOK
+		}
+		eventually(t, s, stage.Request{As: "ana", Host: stage.PortalHost}, want)
+	}
+}
+
+// TestEnvoyWithoutTiergate keeps its configuration and refuses; a new tiergate is used without a word to Envoy.
+func TestEnvoyWithoutTiergate(t *testing.T) {
+	t.Parallel()
+	s := aCompany(t, stage.StoreEmbedded)
+	ask := stage.Request{As: "ana", Host: stage.PortalHost}
+	if err := s.Kill("serve"); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []stage.Request{ask, {As: "ana", Host: stage.PortalHost, HTTP1: true}, {As: "deployer", Host: stage.PayrollHost, Path: "/admin/x"}} {
+		if answer := eventually(t, s, r, http.StatusServiceUnavailable); answer.DecisionID() != "" {
+			t.Errorf("somebody decided: %v", answer.Header)
+		}
+	}
+	if err := s.Restart(soon(t, 20*time.Second), "serve"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, ask, http.StatusOK)
+}
