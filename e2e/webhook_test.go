@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
+	"github.com/tiergate/tiergate/signals/source/standard"
 )
 
 // TestWebhooksThatAreRefused: each with its status and a problem document, none with an effect on any decision.
@@ -25,7 +26,7 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	signed := func(id string, at time.Time, body []byte) http.Header {
-		header, err := stage.Sign(strings.TrimSpace(string(secret)), id, at, body)
+		header, err := standard.Sign(strings.TrimSpace(string(secret)), id, at, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestRepeatedAndLateWebhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, err := stage.Sign(strings.TrimSpace(string(secret)), "late-1", time.Now(), late)
+	header, err := standard.Sign(strings.TrimSpace(string(secret)), "late-1", time.Now(), late)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func (p *paper) step(s step, g got, differences []string) {
 	line := fmt.Sprintf("  %s %-20s %-46s %-24s %9s", mark, s.who, s.what, decision, took)
 	p.line(strings.TrimRight(line, " "))
 	for _, detail := range details(g) {
-		p.line("       " + p.in(dim, detail))
+		p.line(strings.TrimRight("       "+p.in(dim, detail), " "))
 	}
 	for _, d := range differences {
 		p.bad("       differs: " + d)

@@ -96,7 +96,7 @@ func (c *company) Restart(context.Context, string) error {
 }
 
 func (c *company) Ask(_ context.Context, r stage.Request) stage.Answer {
-	time.Sleep(2 * time.Millisecond) // asking takes time, or else asking again and again would never end
+	time.Sleep(10 * time.Millisecond) // asking takes time, or else asking again and again would never end
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++

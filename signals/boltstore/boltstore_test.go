@@ -168,7 +168,7 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 	}
 	s.db.MaxSize = 1 // as a full disk: the file may not grow
 	huge := small("a", 2)
-	for range 400_000 {
+	for range 60_000 {
 		huge.Aliases = append(huge.Aliases, signals.Alias{Kind: signals.AliasSerial, Value: "X"})
 	}
 	if err := s.PutPosture(t.Context(), huge, 1); err == nil {

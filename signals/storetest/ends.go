@@ -130,9 +130,7 @@ func runCorruption(t *testing.T, open func(t *testing.T) signals.Store, c Corrup
 }
 
 func corruptPosture(t *testing.T, s signals.Store, c Corruption) {
-	for i := range 200 {
-		put(t, s, posture(fmt.Sprint("d", i), 1), 0)
-	}
+	parallel(t, 8, 100, func(i int) error { return s.PutPosture(t.Context(), posture(fmt.Sprint("d", i), 1), 0) })
 	c.Posture(t, s, "d7")
 	if _, err := s.Posture(t.Context(), "d7"); !errors.Is(err, signals.ErrCorrupt) || errors.Is(err, signals.ErrNotFound) {
 		t.Fatalf("posture: got %v, want ErrCorrupt", err)
@@ -151,19 +149,17 @@ func corruptPosture(t *testing.T, s signals.Store, c Corruption) {
 		return nil
 	}, func(d signals.DeviceID, err error) { corrupt[d] = err })
 	must(t, err)
-	if seen != 199 || len(corrupt) != 1 || !errors.Is(corrupt["d7"], signals.ErrCorrupt) {
-		t.Fatalf("%d read, corrupt: %v; want 199 and d7 with ErrCorrupt", seen, corrupt)
+	if seen != 99 || len(corrupt) != 1 || !errors.Is(corrupt["d7"], signals.ErrCorrupt) {
+		t.Fatalf("%d read, corrupt: %v; want 99 and d7 with ErrCorrupt", seen, corrupt)
 	}
-	if all, _ := readAll(t, s); len(all) != 199 {
-		t.Fatalf("without a callback %d were read, want 199", len(all))
+	if all, _ := readAll(t, s); len(all) != 99 {
+		t.Fatalf("without a callback %d were read, want 99", len(all))
 	}
 	put(t, s, posture("d8", 2), 1)
 }
 
 func corruptRecord(t *testing.T, s signals.Store, c Corruption) {
-	for i := range 100 {
-		putRecord(t, s, record("k", fmt.Sprint("r", i), 1), 0)
-	}
+	parallel(t, 8, 100, func(i int) error { return s.PutRecord(t.Context(), record("k", fmt.Sprint("r", i), 1), 0) })
 	c.Record(t, s, "k", "r7")
 	if _, err := s.Record(t.Context(), "k", "r7"); !errors.Is(err, signals.ErrCorrupt) || errors.Is(err, signals.ErrNotFound) {
 		t.Fatalf("record: got %v, want ErrCorrupt", err)

@@ -115,12 +115,12 @@ func refusedPostures(t *testing.T, s signals.Store) {
 
 // manyPostures is more than one page of whatever a store reads in.
 func manyPostures(t *testing.T, s signals.Store) {
-	const n = 2000
+	const n = 1500
 	devices := make([]string, n)
 	for i := range devices {
 		devices[i] = "device-" + string(rune('a'+i%26)) + "-" + string(rune(0x100+i))
 	}
-	parallel(t, 8, n, func(i int) error { return s.PutPosture(t.Context(), posture(devices[i], 3), 0) })
+	parallel(t, 32, n, func(i int) error { return s.PutPosture(t.Context(), posture(devices[i], 3), 0) })
 	all, _ := readAll(t, s)
 	if len(all) != n {
 		t.Fatalf("%d postures, want %d", len(all), n)

@@ -21,6 +21,7 @@ import (
 type Request struct {
 	As       string // a caller of the cast; empty: whom Pair and Token say
 	Listener string // ListenerIngress (the default) or ListenerContracts
+	Address  string // host:port of another Envoy; default the Listener's
 	Method   string // default GET
 	Host     string // SNI and authority; the connection goes to the listener on loopback
 	Path     string // as it is sent, with its query; default /
@@ -103,6 +104,9 @@ func (s *Stage) ask(ctx context.Context, r Request) (Answer, error) {
 	address, err := s.Ports.Listener(r.Listener)
 	if err != nil {
 		return Answer{}, err
+	}
+	if r.Address != "" {
+		address = r.Address
 	}
 	pair, token, err := s.credentials(r)
 	if err != nil {

@@ -3,9 +3,7 @@ package stage
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,12 +12,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/tiergate/tiergate/signals/source/standard"
 )
 
 // Sender reports posture as an MDM does: webhooks signed as Standard Webhooks demand. Its methods may be called
@@ -129,7 +128,7 @@ func (s *Sender) Send(ctx context.Context, body []byte) (Receipt, error) {
 		return Receipt{}, err
 	}
 	id, at := "msg_"+uuid.NewString(), time.Now()
-	header, err := Sign(strings.TrimSpace(string(secret)), id, at, body)
+	header, err := standard.Sign(strings.TrimSpace(string(secret)), id, at, body)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -155,26 +154,4 @@ func (s *Sender) Deliver(ctx context.Context, header http.Header, body []byte) (
 		return Receipt{}, fmt.Errorf("read the receiver's answer: %w", err)
 	}
 	return Receipt{ID: header.Get("webhook-id"), Status: response.StatusCode, Body: answer, Took: time.Since(began)}, nil
-}
-
-// Sign returns the three headers of a Standard Webhooks delivery: the signature is v1 and the base64 of the HMAC-SHA256
-// over id.timestamp.body, with the base64 behind whsec_ as its key.
-func Sign(secret, id string, at time.Time, body []byte) (http.Header, error) {
-	encoded, ok := strings.CutPrefix(secret, "whsec_")
-	if !ok {
-		return nil, errors.New("a secret of Standard Webhooks begins with whsec_")
-	}
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("what follows whsec_ is no base64: %w", err)
-	}
-	timestamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id + "." + timestamp + "."))
-	mac.Write(body)
-	header := http.Header{}
-	header.Set("webhook-id", id)
-	header.Set("webhook-timestamp", timestamp)
-	header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return header, nil
 }
