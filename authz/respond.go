@@ -99,7 +99,7 @@ func allowed(d *Decision) *authv3.CheckResponse {
 
 func denied(d *Decision, a answer) *authv3.CheckResponse {
 	response := &authv3.DeniedHttpResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.status)}, //nolint:gosec // a status from the table above
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.status)},
 		Headers: []*corev3.HeaderValueOption{
 			header("content-type", "application/problem+json"), header("cache-control", "no-store"), header(headerDecision, d.ID),
 		},

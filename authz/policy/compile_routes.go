@@ -106,7 +106,8 @@ func (c *compiler) routeReferences(r *Route, compiled *route) {
 	if c.refer(KindRoute, r.Meta.Name, "spec.tier", KindTier, r.Tier, names(c.spec.Tiers, func(d Tier) Meta { return d.Meta })) {
 		compiled.tier = c.tierAt[r.Tier]
 	}
-	c.refer(KindRoute, r.Meta.Name, "spec.upstream", KindUpstream, r.Upstream, names(c.spec.Upstreams, func(d Upstream) Meta { return d.Meta }))
+	upstreams := names(c.spec.Upstreams, func(d Upstream) Meta { return d.Meta })
+	c.refer(KindRoute, r.Meta.Name, "spec.upstream", KindUpstream, r.Upstream, upstreams)
 	if len(r.Audiences) == 0 {
 		c.fault(KindRoute, r.Meta.Name, "spec.audiences", "the route lists no audience, so nobody could use it", "audiences: [employees]")
 	}

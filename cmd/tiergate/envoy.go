@@ -18,7 +18,8 @@ func newEnvoyBootstrap() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	configFlag(c, &file, true)
-	c.Flags().StringVar(&adminSocket, "admin-socket", "", "`PATH` of the Unix socket of Envoy's admin interface (default: envoy-admin.sock in the runtime directory)")
+	c.Flags().StringVar(&adminSocket, "admin-socket", "",
+		"`PATH` of the Unix socket of Envoy's admin interface (default: envoy-admin.sock in the runtime directory)")
 	c.Flags().StringVar(&node, "node-id", "envoy", "Envoy's node id, as it shows in status and logs")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := loadSettings(file)

@@ -237,6 +237,11 @@ func (o *observer) xds() xds.Events {
 	}
 }
 
+// watchFailed tells that changes of the policy directory may be seen only by polling.
+func (o *observer) watchFailed(err error) {
+	o.log.Warn("the policy directory is polled only; changes come into force a second later", zap.Error(err))
+}
+
 // reloaded tells what became of a changed policy text.
 func (o *observer) reloaded(fault string) {
 	if fault == "" {

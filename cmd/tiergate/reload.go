@@ -32,6 +32,8 @@ type reloader struct {
 	publish func(context.Context, *policy.Policy, *xds.Snapshot) error
 	told    func(fault string)
 
+	watchFailed func(error) // the file system lost count of changes, or a directory cannot be watched
+
 	mu     sync.Mutex
 	seen   string // digest of the files of the last attempt
 	status admin.PolicyStatus
@@ -105,7 +107,8 @@ func (r *reloader) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-		case <-watcher.Errors: // an overflow: the next look finds what was missed
+		case err := <-watcher.Errors: // an overflow: the look that follows finds what was missed
+			r.watchFailed(err)
 		case <-watcher.Events:
 			if !pause(ctx, settleFor) {
 				return nil
@@ -121,7 +124,9 @@ func (r *reloader) run(ctx context.Context) error {
 func (r *reloader) watch(watcher *fsnotify.Watcher) {
 	_ = filepath.WalkDir(r.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
-			_ = watcher.Add(path) // a directory that cannot be watched is still polled
+			if err := watcher.Add(path); err != nil {
+				r.watchFailed(err) // it is still polled
+			}
 		}
 		return nil
 	})

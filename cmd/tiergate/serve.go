@@ -107,7 +107,8 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	})
 	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz()})
 	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
-	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish, told: o.reloaded}
+	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
+		told: o.reloaded, watchFailed: o.watchFailed}
 	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return sc, nil
 }
