@@ -103,8 +103,11 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 func configFlag(c *cobra.Command, into *string, required bool) {
 	c.Flags().StringVar(into, "config", "", "settings `FILE`")
 	if required {
-		if err := c.MarkFlagRequired("config"); err != nil {
-			panic(err) // the flag was added one line above
+		c.PreRunE = func(c *cobra.Command, _ []string) error {
+			if *into == "" {
+				return usageError{fmt.Errorf("say which settings: --config FILE; see '%s --help'", c.CommandPath())}
+			}
+			return nil
 		}
 	}
 }

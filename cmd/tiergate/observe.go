@@ -90,7 +90,7 @@ func newLogger(s config.Log) (*zap.Logger, error) {
 	c.Level = zap.NewAtomicLevelAt(level)
 	c.Encoding = s.Format
 	c.Sampling = nil // nothing is lost
-	c.DisableStacktrace = true
+	c.DisableStacktrace, c.DisableCaller = true, true // every line is written in this file
 	c.EncoderConfig.TimeKey = "time"
 	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	return c.Build()

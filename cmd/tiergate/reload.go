@@ -74,10 +74,10 @@ func (r *reloader) fresh(digest string) bool {
 	return digest != r.seen
 }
 
-// refused keeps the fault for whoever asks, and tells it once.
+// refused keeps the fault for whoever asks, and tells it once. Before there was a good policy, the caller says so.
 func (r *reloader) refused(digest string, err error) error {
 	r.mu.Lock()
-	repeated := r.status.Fault == err.Error()
+	repeated := r.status.Fault == err.Error() || r.status.Digest == ""
 	r.seen, r.status.Fault = digest, err.Error()
 	r.mu.Unlock()
 	if !repeated {
