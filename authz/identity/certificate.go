@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -56,25 +57,14 @@ func percentDecode(s string) ([]byte, error) {
 			decoded = append(decoded, s[i])
 			continue
 		}
-		if i+2 >= len(s) || unhex(s[i+1]) < 0 || unhex(s[i+2]) < 0 {
+		octet, err := hex.DecodeString(s[i+1 : min(i+3, len(s))])
+		if err != nil || len(octet) != 1 {
 			return nil, errors.New("the peer certificate has a % that encodes nothing")
 		}
-		decoded = append(decoded, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
+		decoded = append(decoded, octet[0])
 		i += 2
 	}
 	return decoded, nil
-}
-
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // uriNames returns the URIs of the subject alternative name, byte for byte; crypto/x509 would pass them through a URI

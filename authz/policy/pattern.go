@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -200,10 +201,11 @@ func checkEscapes(path string) error {
 			decoded = append(decoded, path[i])
 			continue
 		}
-		if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
+		octet, err := hex.DecodeString(path[i+1 : min(i+3, len(path))])
+		if err != nil || len(octet) != 1 {
 			return errors.New("the path has a % that encodes nothing")
 		}
-		b := byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
+		b := octet[0]
 		switch {
 		case b < 0x20 || b == 0x7f:
 			return errors.New("the path has an encoded control byte")
@@ -224,18 +226,6 @@ func checkEscapes(path string) error {
 // isUnreserved follows RFC 3986, section 2.3.
 func isUnreserved(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("-_~", b) >= 0
-}
-
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // NormalHost lower-cases a request's authority and strips its port and one trailing dot. It refuses what is no host name
