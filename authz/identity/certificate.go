@@ -3,8 +3,8 @@ package identity
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
