@@ -3,7 +3,9 @@ package signals
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // The errors that a store answers with. Anything else means that it could not be reached or could not be believed.
@@ -74,4 +76,28 @@ type Store interface {
 	// Ping tells whether the store can be reached and written, within the context's deadline.
 	Ping(ctx context.Context) error
 	Close() error
+}
+
+// maxKeyBytes bounds the names of kinds, records and devices in a store.
+const maxKeyBytes = 4096
+
+// CheckKey refuses names that a stored form could not give back; what says what they name.
+func CheckKey(what, key string) error {
+	switch {
+	case key == "":
+		return fmt.Errorf("the %s is empty; it must name something", what)
+	case len(key) > maxKeyBytes:
+		return fmt.Errorf("the %s has %d bytes; the limit is %d", what, len(key), maxKeyBytes)
+	case !utf8.ValidString(key):
+		return fmt.Errorf("the %s %q is not UTF-8", what, key)
+	}
+	return nil
+}
+
+// CheckRevision refuses a write that would let a revision stand still or go back.
+func CheckRevision(next, expected Revision) error {
+	if expected < 0 || next <= expected {
+		return fmt.Errorf("revision %d does not follow %d; make it with signals.NextRevision", next, expected)
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, s)
+	store, err := openStore(s)
 	if err != nil {
 		return err
 	}

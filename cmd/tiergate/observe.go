@@ -89,7 +89,7 @@ func newLogger(s config.Log) (*zap.Logger, error) {
 	c := zap.NewProductionConfig()
 	c.Level = zap.NewAtomicLevelAt(level)
 	c.Encoding = s.Format
-	c.Sampling = nil // nothing is lost
+	c.Sampling = nil                                  // nothing is lost
 	c.DisableStacktrace, c.DisableCaller = true, true // every line is written in this file
 	c.EncoderConfig.TimeKey = "time"
 	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder

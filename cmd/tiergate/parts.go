@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -31,8 +30,9 @@ func loadSettings(file string) (*config.Settings, error) {
 	return config.Load(file, config.Vocabulary{Attributes: names})
 }
 
-// openStore opens the store that the settings name.
-func openStore(ctx context.Context, s *config.Settings) (signals.Store, error) {
+// openStore opens the store that the settings name. A server that is down does not keep the process from starting: what
+// needs it says so, and goes on when it is back.
+func openStore(s *config.Settings) (signals.Store, error) {
 	if e := s.Store.Embedded; e != nil {
 		return boltstore.Open(e.File)
 	}
@@ -52,7 +52,7 @@ func openStore(ctx context.Context, s *config.Settings) (signals.Store, error) {
 		}
 		options.TLS = tlsConfig
 	}
-	return redisstore.Open(ctx, options)
+	return redisstore.New(options)
 }
 
 func storeTLS(r *config.RedisStore) (*tls.Config, error) {

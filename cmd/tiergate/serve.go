@@ -64,7 +64,7 @@ func runServe(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, s)
+	store, err := openStore(s)
 	if err != nil {
 		return err
 	}

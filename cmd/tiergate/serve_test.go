@@ -127,7 +127,9 @@ func TestServeRefusesToStart(t *testing.T) {
 			[]string{"settings.yaml:", "unknown field \"runtimDir\"", "did you mean \"runtimeDir\"?"},
 		},
 		"a policy with a fault": {
-			func(t *testing.T, s *stage.Stage) { edit(t, s.Path("policy", "access", "tiers.yaml"), "require:", "requires:") },
+			func(t *testing.T, s *stage.Stage) {
+				edit(t, s.Path("policy", "access", "tiers.yaml"), "require:", "requires:")
+			},
 			[]string{"no policy to begin with", "tiers.yaml:7:3: unknown field \"requires\"", "did you mean \"require\"?"},
 		},
 		"no policy": {

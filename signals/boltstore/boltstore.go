@@ -1,9 +1,10 @@
-// Package boltstore keeps postures and records in one file of go.etcd.io/bbolt, for a sidecar that shares its state with
-// nobody. One process owns the file; a second one is refused.
+// Package boltstore keeps postures and records in one file of go.etcd.io/bbolt, for a sidecar that shares its
+// state with nobody. One process owns the file; a second one is refused.
 //
-// Every write is a synced transaction before it returns; concurrent writes share one (group commit). Postures are also
-// held in memory, so that reading one never touches the disk. Change streams live in memory and are bounded: a watcher
-// that falls behind, or whose cursor is from before a restart, is told so with signals.ErrGap and reads everything again.
+// Every write is a synced transaction before it returns; concurrent writes share one (group commit). Postures are
+// also held in memory, so that reading one never touches the disk. Change streams live in memory and are bounded:
+// a watcher that falls behind, or whose cursor is from before a restart, is told so with signals.ErrGap and reads
+// everything again.
 package boltstore
 
 import (
@@ -49,8 +50,9 @@ type held struct {
 // reach is how many changes of postures, and of each kind of record, a watcher may fall behind.
 const reach = 8192
 
-// Open opens the file, creating it with mode 0600 if there is none; its directory must exist. It waits at most a second
-// for another process to let go of the file. Errors are one sentence that says what to do. The caller closes the store.
+// Open opens the file, creating it with mode 0600 if there is none; its directory must exist. It waits at most a
+// second for another process to let go of the file. Errors are one sentence that says what to do. The caller
+// closes the store.
 func Open(file string) (*Store, error) { return open(file, reach) }
 
 func open(file string, reach int) (*Store, error) {

@@ -1,10 +1,12 @@
 package boltstore
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -40,7 +42,8 @@ func TestStore(t *testing.T) {
 		Forgets:       30,
 		Corruptions: []storetest.Corruption{
 			plant("not JSON", "garbage"), plant("cut short", `{"schema":1,"revision":1,"posture":{"revi`),
-			plant("nothing", ""), plant("null", "null"), plant("no schema", `{"revision":1,"posture":{"device":"d7","revision":1}}`),
+			plant("nothing", ""), plant("null", "null"),
+			plant("no schema", `{"revision":1,"posture":{"device":"d7","revision":1}}`),
 			plant("a later schema", `{"schema":2,"revision":1,"posture":{"device":"d7","revision":1}}`),
 			plant("no content", `{"schema":1}`),
 			{Name: "another device", Posture: plant("", `{"schema":1,"posture":{"device":"d8","revision":1}}`).Posture},
@@ -90,7 +93,8 @@ func TestSingleWriterDoesNotWait(t *testing.T) {
 	alone := time.Since(began) / n
 	began = time.Now()
 	for i := range n {
-		if err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put([]byte{byte(i)}, []byte("x")) }); err != nil {
+		err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put([]byte{byte(i)}, []byte("x")) })
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,7 +164,34 @@ func TestExpiredRecordsLeaveTheFile(t *testing.T) {
 	}
 }
 
-// TestFailedCommitChangesNothing: when the disk refuses, memory, watchers and file still agree, and the store recovers.
+// TestRenewedRecordsStay: the listing of an earlier expiry must not take a record that was renewed since.
+func TestRenewedRecordsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fresh(t)
+		put := func(key string, revision, expected signals.Revision, expires time.Time) {
+			t.Helper()
+			r := signals.Record{Kind: "k", Key: key, Revision: revision, Expires: expires}
+			if err := s.PutRecord(t.Context(), r, expected); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, key := range []string{"renewed", "forever", "gone"} {
+			put(key, 1, 0, time.Now().Add(time.Minute))
+		}
+		put("renewed", 2, 1, time.Now().Add(time.Hour))
+		put("forever", 2, 1, time.Time{})
+		time.Sleep(10 * time.Minute)
+		put("other", 1, 0, time.Time{})
+		for key, want := range map[string]error{"renewed": nil, "forever": nil, "gone": signals.ErrNotFound} {
+			if _, err := s.Record(t.Context(), "k", key); !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", key, err, want)
+			}
+		}
+	})
+}
+
+// TestFailedCommitChangesNothing: when the disk refuses, memory, watchers and file still agree, and the store
+// recovers.
 func TestFailedCommitChangesNothing(t *testing.T) {
 	s := fresh(t)
 	if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {

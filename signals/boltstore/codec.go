@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tiergate/tiergate/signals"
 )
@@ -45,8 +44,8 @@ func encodePosture(p signals.Posture) ([]byte, error) {
 	return json.Marshal(storedPosture{Schema: schema, Posture: &p})
 }
 
-// decodePosture reads a stored posture. One that is stored under another device's key is corrupt: it says nothing of this
-// device.
+// decodePosture reads a stored posture. One that is stored under another device's key is corrupt: it says nothing
+// of this device.
 func decodePosture(device signals.DeviceID, raw []byte) (signals.Posture, error) {
 	var stored storedPosture
 	if err := json.Unmarshal(raw, &stored); err != nil {
@@ -75,25 +74,4 @@ func decodeRecord(key string, raw []byte) (storedRecord, error) {
 		return storedRecord{}, corrupt("record", key, "it has no revision")
 	}
 	return stored, nil
-}
-
-// nameable refuses keys that the stored form could not give back.
-func nameable(what, key string) error {
-	switch {
-	case key == "":
-		return fmt.Errorf("the %s is empty; it must name something", what)
-	case len(key) > 4096:
-		return fmt.Errorf("the %s has %d bytes; the limit is 4096", what, len(key))
-	case !utf8.ValidString(key):
-		return fmt.Errorf("the %s %q is not UTF-8", what, key)
-	}
-	return nil
-}
-
-// movesOn refuses a write that would let a revision stand still or go back.
-func movesOn(next, expected signals.Revision) error {
-	if expected < 0 || next <= expected {
-		return fmt.Errorf("revision %d does not follow %d; make it with signals.NextRevision", next, expected)
-	}
-	return nil
 }

@@ -11,8 +11,9 @@ import (
 // errNotCommitted marks a transaction that did not reach the disk: none of its steps happened.
 var errNotCommitted = errors.New("the write was not committed")
 
-// committer lets concurrent writers share a transaction and its sync. There is no timer and no goroutine of its own: the
-// first writer commits for all that wait, then hands over to the next one, so that a single writer never waits.
+// committer lets concurrent writers share a transaction and its sync. There is no timer and no goroutine of its
+// own: the first writer commits for all that wait, then hands over to the next one, so that a single writer never
+// waits.
 type committer struct {
 	db    *bolt.DB
 	file  string

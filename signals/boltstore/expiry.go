@@ -7,8 +7,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Records that expire are also listed by the second after which they are gone for certain, so that each write can remove
-// a few of those whose time has come: the file does not grow with what nobody asks for again.
+// Records that expire are also listed by the second after which they are gone for certain, so that each write can
+// remove a few of those whose time has come: the file does not grow with what nobody asks for again.
 
 // expiryKey is 8 bytes of Unix seconds (big endian), 2 bytes of the kind's length, the kind, the key.
 func expiryKey(kind, key string, expires time.Time) []byte {

@@ -62,10 +62,11 @@ func openFile(file string) (*bolt.DB, error) {
 			return fmt.Errorf("the store file %s is in use by another process; stop that one or set another store file", file)
 		case errors.Is(err, fs.ErrPermission):
 			return fmt.Errorf("the store file %s cannot be opened or created: permission denied; "+
-				"see that file and directory belong to the user that runs tiergate", file)
+				"see that the file and its directory belong to the user that runs tiergate", file)
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch),
 			errors.Is(err, bolterrors.ErrChecksum):
-			return fmt.Errorf("%s is not a tiergate store, or is damaged (%w); set another store file or restore a backup", file, err)
+			return fmt.Errorf("%s is not a tiergate store, or is damaged (%w); "+
+				"set another store file or restore a backup", file, err)
 		case err != nil:
 			return fmt.Errorf("the store file %s cannot be opened: %w", file, err)
 		}
@@ -121,7 +122,8 @@ func guard(file string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the store file %s is damaged (%v); restore it from a backup, or move it away to start empty", file, p)
+			err = fmt.Errorf("the store file %s is damaged (%v); "+
+				"restore it from a backup, or move it away to start empty", file, p)
 		}
 	}()
 	return do()

@@ -98,8 +98,8 @@ func TestOpenWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestDamagedFile: cut or flipped at many places, the file is either refused with a sentence or read; it never panics, and
-// what it yields under a device is that device's.
+// TestDamagedFile: cut or flipped at many places, the file is either refused with a sentence or read; it never
+// panics, and what it yields under a device is that device's.
 func TestDamagedFile(t *testing.T) {
 	s := fresh(t)
 	for i := range 60 {

@@ -34,10 +34,10 @@ func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (signals.P
 	return own(h.posture), nil
 }
 
-// PutPosture implements signals.Postures. A stored value that cannot be read is not overwritten (ErrCorrupt): it may hold
-// an alarm.
+// PutPosture implements signals.Postures. A stored value that cannot be read is not overwritten (ErrCorrupt): it
+// may hold an alarm.
 func (s *Store) PutPosture(ctx context.Context, p signals.Posture, expected signals.Revision) error {
-	if err := firstOf(s.usable(ctx), nameable("device", string(p.Device)), movesOn(p.Revision, expected)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("device", string(p.Device)), signals.CheckRevision(p.Revision, expected)); err != nil {
 		return err
 	}
 	raw, err := encodePosture(p)

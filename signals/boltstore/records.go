@@ -36,7 +36,7 @@ func (r storedRecord) record(kind, key string) signals.Record {
 
 // Record implements signals.Records.
 func (s *Store) Record(ctx context.Context, kind, key string) (signals.Record, error) {
-	if err := firstOf(s.usable(ctx), nameable("kind", kind), nameable("key", key)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind), signals.CheckKey("key", key)); err != nil {
 		return signals.Record{}, err
 	}
 	var stored *storedRecord
@@ -55,7 +55,8 @@ func (s *Store) Record(ctx context.Context, kind, key string) (signals.Record, e
 
 // PutRecord implements signals.Records. A stored value that cannot be read is not overwritten (ErrCorrupt).
 func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signals.Revision) error {
-	if err := firstOf(s.usable(ctx), nameable("kind", r.Kind), nameable("key", r.Key), movesOn(r.Revision, expected)); err != nil {
+	err := firstOf(s.usable(ctx), signals.CheckKey("kind", r.Kind), signals.CheckKey("key", r.Key), signals.CheckRevision(r.Revision, expected))
+	if err != nil {
 		return err
 	}
 	expires := r.Expires
@@ -87,7 +88,7 @@ func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signal
 
 // DeleteRecord implements signals.Records.
 func (s *Store) DeleteRecord(ctx context.Context, kind, key string, expected signals.Revision) error {
-	if err := firstOf(s.usable(ctx), nameable("kind", kind), nameable("key", key)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind), signals.CheckKey("key", key)); err != nil {
 		return err
 	}
 	return s.write(func(tx *bolt.Tx) (change, error) {
@@ -111,7 +112,7 @@ const maxNamed = 5
 // EachRecord implements signals.Records. Records that cannot be read do not stop the others; they come as one error,
 // wrapping ErrCorrupt, after all others were yielded, together with the cursor.
 func (s *Store) EachRecord(ctx context.Context, kind string, yield func(signals.Record) error) (signals.Cursor, error) {
-	if err := firstOf(s.usable(ctx), nameable("kind", kind)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind)); err != nil {
 		return "", err
 	}
 	s.mu.Lock()
@@ -178,8 +179,10 @@ func (s *Store) page(kind string, after []byte) (page []signals.Record, next []b
 }
 
 // WatchRecords implements signals.Records. An expiry is no change.
-func (s *Store) WatchRecords(ctx context.Context, kind string, from signals.Cursor, yield func(signals.Change) error) error {
-	if err := nameable("kind", kind); err != nil {
+func (s *Store) WatchRecords(
+	ctx context.Context, kind string, from signals.Cursor, yield func(signals.Change) error,
+) error {
+	if err := signals.CheckKey("kind", kind); err != nil {
 		return err
 	}
 	return s.watch(ctx, feedName{kind: kind}, from, yield)

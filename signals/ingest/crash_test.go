@@ -30,8 +30,8 @@ func breaking(store *memory, n int, lost, dead bool) (*wrapped, func() bool) {
 	return &wrapped{memory: store, around: around}, func() bool { return int(calls.Load()) >= n }
 }
 
-// TestCrashBetweenAnyTwoCalls: a receiver dies, or loses its store for a moment, or only an answer of it, at every call
-// that it makes. A fresh receiver then has the whole truth, once: nothing that was answered 202 is lost.
+// TestCrashBetweenAnyTwoCalls: a receiver dies, or loses its store for a moment, or only an answer of it, at every
+// call that it makes. A fresh receiver then has the whole truth, once: nothing that was answered 202 is lost.
 func TestCrashBetweenAnyTwoCalls(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		for _, dead := range []bool{false, true} {

@@ -43,8 +43,8 @@ func TestWaitAOF(t *testing.T) {
 	}
 }
 
-// TestNotSynced: the server answers [0 0] and no error. The write must fail, and so must the retry, which finds its own
-// first attempt: a conflict would be taken for "is already stored".
+// TestNotSynced: the server answers [0 0] and no error. The write must fail, and so must the retry, which finds
+// its own first attempt: a conflict would be taken for "is already stored".
 func TestNotSynced(t *testing.T) {
 	live := serve(t, "--appendfsync", "no")
 	s, err := New(Options{Address: live.socket, WaitAOF: 1})
@@ -59,7 +59,13 @@ func TestNotSynced(t *testing.T) {
 	says(t, err, "not synced", "appendfsync", "waitAOF: 0")
 	again, stopAgain := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer stopAgain()
-	err = s.PutRecord(again, record, 0)
+	// The sender comes back to another receiver: WAITAOF there knows of no write on its own connection.
+	other, err := New(Options{Address: live.socket, WaitAOF: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	err = other.PutRecord(again, record, 0)
 	says(t, err, "not synced")
 	if errors.Is(err, signals.ErrConflict) {
 		t.Fatal("a conflict with what is not durable was reported as if it were")
@@ -163,7 +169,9 @@ func TestServerThatRefuses(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []Options{{}, {Address: "redis"}, {Address: "relative/socket"}, {Address: "a:1", WaitAOF: 2}, {Address: "a:1", WaitAOF: -1}} {
+	for _, o := range []Options{
+		{}, {Address: "redis"}, {Address: "relative/socket"}, {Address: "a:1", WaitAOF: 2}, {Address: "a:1", WaitAOF: -1},
+	} {
 		if s, err := New(o); err == nil {
 			_ = s.Close()
 			t.Errorf("%+v was taken", o)

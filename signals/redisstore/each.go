@@ -57,14 +57,14 @@ func yieldPosture(e entry, yield func(signals.Posture) error, corrupt func(signa
 // maxNamed bounds how many unreadable records an error names.
 const maxNamed = 5
 
-// EachRecord implements signals.Records: it merges the shards, each of which is in the order of keys. Records that cannot
-// be read do not stop the others; they come as one error, wrapping ErrCorrupt, after all others were yielded, together
-// with the cursor.
+// EachRecord implements signals.Records: it merges the shards, each of which is in the order of keys. Records that
+// cannot be read do not stop the others; they come as one error, wrapping ErrCorrupt, after all others were
+// yielded, together with the cursor.
 func (s *Store) EachRecord(
 	ctx context.Context, kind string, yield func(signals.Record) error,
 ) (cursor signals.Cursor, err error) {
 	defer s.observe("each-record", time.Now(), &err)
-	if err := firstOf(s.usable(ctx), nameable("kind", kind)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind)); err != nil {
 		return "", err
 	}
 	sp := recordsOf(kind)

@@ -12,8 +12,8 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// advice says what to do about what a server answers. The first word that the answer contains counts: servers before 7
-// wrap the error of a command in a script into one of their own.
+// advice says what to do about what a server answers. The first word that the answer contains counts: servers
+// before 7 wrap the error of a command in a script into one of their own.
 var advice = []struct{ word, todo string }{
 	{"WRONGPASS", "the user name or the password is wrong; see username and passwordFile"},
 	{"NOAUTH", "the server wants a password; set passwordFile, and username where it has ACL users"},
@@ -63,9 +63,9 @@ func timedOut(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.As(err, &netErr) && netErr.Timeout()
 }
 
-// execute runs a pipeline and returns what befell it as a whole; what the server answered to a single command is that
-// command's own error. The library leaves every command without an error, and with a zero result, when a new connection
-// is refused by the server (a wrong password): without this, a refusal would read as an empty store.
+// execute runs a pipeline and returns what befell it as a whole; what the server answered to a single command is
+// that command's own error. The library leaves every command without an error, and with a zero result, when a new
+// connection is refused by the server (a wrong password): without this, a refusal would read as an empty store.
 func execute(ctx context.Context, pipe redis.Pipeliner) error {
 	cmds, err := pipe.Exec(ctx)
 	var answered redis.Error

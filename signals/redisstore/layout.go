@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tiergate/tiergate/signals"
 )
@@ -18,8 +17,8 @@ const shards = 16
 // header is what each value begins with: schema, revision, expiry. The script reads it too, so it is text.
 const schema = "1"
 
-// What a value may have at most. A posture of all attributes from ten sources has less than 100 KiB; a record may be a
-// delivery, of 16 MiB at most.
+// What a value may have at most. A posture of all attributes from ten sources has less than 100 KiB; a record may
+// be a delivery, of 16 MiB at most.
 const (
 	maxPosture = 1 << 20
 	maxRecord  = 24 << 20
@@ -54,7 +53,8 @@ func shardOf(key string) int {
 	return int(h.Sum32() % shards)
 }
 
-// tag is the part in braces that alone decides the slot of a Cluster: it stands first, so that braces in keys are harmless.
+// tag is the part in braces that alone decides the slot of a Cluster: it stands first, so that braces in keys are
+// harmless.
 func tag(shard int) string { return fmt.Sprintf("tg:{%02d}:", shard) }
 
 func (sp space) valueKey(key string) string { return tag(shardOf(key)) + sp.value + key }
@@ -127,27 +127,6 @@ func decodePosture(device, raw string) (signals.Posture, error) {
 		return signals.Posture{}, postures.corrupt(device, "its two revisions differ")
 	}
 	return p, nil
-}
-
-// nameable refuses keys that the stored form could not give back.
-func nameable(what, key string) error {
-	switch {
-	case key == "":
-		return fmt.Errorf("the %s is empty; it must name something", what)
-	case len(key) > 4096:
-		return fmt.Errorf("the %s has %d bytes; the limit is 4096", what, len(key))
-	case !utf8.ValidString(key):
-		return fmt.Errorf("the %s %q is not UTF-8", what, key)
-	}
-	return nil
-}
-
-// movesOn refuses a write that would let a revision stand still or go back.
-func movesOn(next, expected signals.Revision) error {
-	if expected < 0 || next <= expected {
-		return fmt.Errorf("revision %d does not follow %d; make it with signals.NextRevision", next, expected)
-	}
-	return nil
 }
 
 func firstOf(errs ...error) error {

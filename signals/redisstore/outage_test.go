@@ -22,7 +22,9 @@ func fails(t *testing.T, what string, within time.Duration, call func() error) e
 	if took := time.Since(began); took > within {
 		t.Errorf("%s took %v to fail, want less than %v", what, took, within)
 	}
-	if err == nil || errors.Is(err, signals.ErrNotFound) || errors.Is(err, signals.ErrConflict) || errors.Is(err, signals.ErrCorrupt) {
+	known := errors.Is(err, signals.ErrNotFound) || errors.Is(err, signals.ErrConflict) ||
+		errors.Is(err, signals.ErrCorrupt)
+	if err == nil || known {
 		t.Fatalf("%s: got %v, want that the store cannot be reached", what, err)
 	}
 	if strings.Contains(err.Error(), "\n") {
@@ -128,7 +130,9 @@ func TestHungServerEndsWatch(t *testing.T) {
 
 // TestNonsense: a server that is none.
 func TestNonsense(t *testing.T) {
-	for _, answer := range []string{"", "hello\r\n", "$-7\r\n", "*7\r\n", "$70000\r\nabc", "+OK\r\n+OK\r\n", ":\r\n", "-\r\n", "\x00\x00"} {
+	for _, answer := range []string{
+		"", "hello\r\n", "$-7\r\n", "*7\r\n", "$70000\r\nabc", "+OK\r\n+OK\r\n", ":\r\n", "-\r\n", "\x00\x00",
+	} {
 		t.Run(fmt.Sprintf("%q", answer), func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -182,8 +186,8 @@ func flushing(t *testing.T, s *Store, happens func()) error {
 	return err
 }
 
-// TestFlushedServer: whoever watches an emptied server is told, whether or not somebody writes to it again, and so is who
-// comes back with a cursor from before.
+// TestFlushedServer: whoever watches an emptied server is told, whether or not somebody writes to it again, and so
+// is who comes back with a cursor from before.
 func TestFlushedServer(t *testing.T) {
 	live := serve(t)
 	s := live.open(t, nil)

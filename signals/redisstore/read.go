@@ -14,7 +14,7 @@ import (
 // Posture implements signals.Postures.
 func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (p signals.Posture, err error) {
 	defer s.observe("posture", time.Now(), &err)
-	if err := firstOf(s.usable(ctx), nameable("device", string(device))); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("device", string(device))); err != nil {
 		return p, err
 	}
 	raw, err := s.one(ctx, postures, string(device))
@@ -27,7 +27,7 @@ func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (p signals
 // Record implements signals.Records.
 func (s *Store) Record(ctx context.Context, kind, key string) (r signals.Record, err error) {
 	defer s.observe("record", time.Now(), &err)
-	if err := firstOf(s.usable(ctx), nameable("kind", kind), nameable("key", key)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind), signals.CheckKey("key", key)); err != nil {
 		return r, err
 	}
 	sp := recordsOf(kind)
@@ -46,7 +46,8 @@ func (sp space) record(kind, key, raw string) (signals.Record, error) {
 	return signals.Record{Kind: kind, Key: key, Revision: v.revision, Expires: v.expires, Value: []byte(v.body)}, nil
 }
 
-// one reads one value. GETRANGE bounds what a poisoned value can cost; a large record is asked for again, with more time.
+// one reads one value. GETRANGE bounds what a poisoned value can cost; a large record is asked for again, with
+// more time.
 func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
 	first := min(sp.limit, firstRead)
 	if sp.expiry == "" {

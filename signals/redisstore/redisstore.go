@@ -1,10 +1,11 @@
-// Package redisstore keeps postures and records in a Redis (6.2 or newer) or Valkey server that several processes share.
+// Package redisstore keeps postures and records in a Redis (6.2 or newer) or Valkey server that several processes
+// share.
 //
-// Everything lives under "tg:" and is spread over 16 shards; the hash tag in a key is its shard, so that a value, its
-// index and its change notice lie in one slot of a Cluster. Every write is one Lua script: it compares the revision,
-// writes the value and appends the notice, or does nothing. Notices are a stream per shard whose entries each name the
-// one before, so that a watcher notices every loss: a trimmed stream, a flushed or restored server, a failover that lost
-// its last writes.
+// Everything lives under "tg:" and is spread over 16 shards; the hash tag in a key is its shard, so that a value,
+// its index and its change notice lie in one slot of a Cluster. Every write is one Lua script: it compares the
+// revision, writes the value and appends the notice, or does nothing. Notices are a stream per shard whose entries
+// each name the one before, so that a watcher notices every loss: a trimmed stream, a flushed or restored server,
+// a failover that lost its last writes.
 //
 //	tg:{03}:posture:<device>                  "1 <revision> 0\n" + the posture as JSON
 //	tg:{03}:postures                          sorted set of the shard's devices
@@ -41,8 +42,9 @@ type Options struct {
 	Username string
 	Password string
 	TLS      *tls.Config // nil: plaintext
-	// WaitAOF is the number of local append-only files (0 or 1) that must have synced a write before it is acknowledged
-	// (WAITAOF, Redis 7.2 or Valkey, appendonly yes). 0: the server's own settings decide what an acknowledgement is worth.
+	// WaitAOF is the number of local append-only files (0 or 1) that must have synced a write before it is
+	// acknowledged (WAITAOF, Redis 7.2 or Valkey, appendonly yes). 0: the server's own settings decide what an
+	// acknowledgement is worth.
 	WaitAOF int
 	Events  Events
 }
@@ -114,8 +116,8 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// Open is New and a first Ping: it fails with one sentence if the server cannot be reached, refuses the credentials, or
-// cannot give the durability that WaitAOF asks for.
+// Open is New and a first Ping: it fails with one sentence if the server cannot be reached, refuses the
+// credentials, or cannot give the durability that WaitAOF asks for.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	s, err := New(opts)
 	if err != nil {
@@ -128,8 +130,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// client spells out every setting that decides how long a call may take: the library's defaults (5 s, three retries, five
-// dials, context deadlines ignored) would stall decisions for a minute.
+// client spells out every setting that decides how long a call may take: the library's defaults (5 s, three
+// retries, five dials, context deadlines ignored) would stall decisions for a minute.
 func (s *Store) client(read time.Duration) *redis.Options {
 	network := "tcp"
 	if filepath.IsAbs(s.opts.Address) {

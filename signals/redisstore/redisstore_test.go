@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/tiergate/tiergate/signals"
@@ -51,7 +53,8 @@ func TestStore(t *testing.T) {
 		Corruptions: []storetest.Corruption{
 			plant(live, "garbage", "garbage"), plant(live, "empty", ""), plant(live, "cut short", "1 1 0"),
 			plant(live, "a later schema", "2 1 0\n{}"), plant(live, "no revision", "1 0 0\n{}"),
-			plant(live, "a revision that is no number", "1 1x 0\n{}"), plant(live, "much too large", strings.Repeat("1", maxRecord+10)),
+			plant(live, "a revision that is no number", "1 1x 0\n{}"),
+			plant(live, "much too large", strings.Repeat("1", maxRecord+10)),
 			{Name: "no posture", Posture: plant(live, "", "1 1 0\n[]").Posture},
 			{Name: "cut inside", Posture: plant(live, "", `1 1 0`+"\n"+`{"device":"d7","revi`).Posture},
 			{Name: "another device", Posture: plant(live, "", "1 1 0\n"+`{"device":"d8","revision":1}`).Posture},
@@ -100,8 +103,8 @@ func cursorOf(t *testing.T, s *Store) signals.Cursor {
 	return cursor
 }
 
-// TestWrongTypeElsewhereWritesNothing: a script is not rolled back, so it must find a damaged index or stream before it
-// writes the value.
+// TestWrongTypeElsewhereWritesNothing: a script is not rolled back, so it must find a damaged index or stream
+// before it writes the value.
 func TestWrongTypeElsewhereWritesNothing(t *testing.T) {
 	live := serve(t)
 	s := live.open(t, nil)
@@ -176,7 +179,7 @@ func TestExpiredRecordsLeaveTheIndex(t *testing.T) {
 func TestLoadsManyInPages(t *testing.T) {
 	live := serve(t, "--appendonly", "no")
 	s := live.open(t, nil)
-	const n = 10000
+	const n = 4000
 	for i := 0; i < n; i += 500 {
 		pipe := live.raw.Pipeline()
 		for j := i; j < i+500; j++ {
@@ -195,8 +198,46 @@ func TestLoadsManyInPages(t *testing.T) {
 		}
 	}
 	seen := 0
-	if _, err := s.EachPosture(t.Context(), func(signals.Posture) error { seen++; return nil }, nil); err != nil || seen != n {
+	_, err := s.EachPosture(t.Context(), func(signals.Posture) error { seen++; return nil }, nil)
+	if err != nil || seen != n {
 		t.Fatalf("%d of %d were read: %v", seen, n, err)
+	}
+}
+
+// TestValueAppearsBetweenTwoQuestions: GETRANGE found nothing, then somebody wrote, and EXISTS says yes. That is a
+// value like any other, not an empty one.
+func TestValueAppearsBetweenTwoQuestions(t *testing.T) {
+	live := serve(t)
+	s, writer := live.open(t, nil), live.open(t, nil)
+	var once sync.Once
+	s.reads.AddHook(afterwards(func(cmd redis.Cmder) {
+		if cmd.Name() == "getrange" {
+			once.Do(func() {
+				if err := writer.PutPosture(t.Context(), small("a", 1), 0); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}))
+	if p, err := s.Posture(t.Context(), "a"); err != nil || p.Revision != 1 {
+		t.Fatalf("got %v, %v", p, err)
+	}
+}
+
+// afterwards is called after each command.
+type afterwards func(redis.Cmder)
+
+func (afterwards) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (afterwards) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (a afterwards) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		a(cmd)
+		return err
 	}
 }
 

@@ -24,8 +24,8 @@ type server struct {
 	raw    *redis.Client // with the library's own patience, to look behind the store
 }
 
-// tool finds a program of the repository's .tools/bin, or of TIERGATE_TOOLS. Without it the test fails: what was not run
-// was not proved.
+// tool finds a program of the repository's .tools/bin, or of TIERGATE_TOOLS. Without it the test fails: what was
+// not run was not proved.
 func tool(t testing.TB, name string) string {
 	t.Helper()
 	dir := os.Getenv("TIERGATE_TOOLS")
@@ -61,7 +61,8 @@ func serve(t testing.TB, args ...string) *server {
 
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	args := append([]string{"--port", "0", "--unixsocket", s.socket, "--unixsocketperm", "700", "--dir", s.dir, "--save", "",
+	args := append([]string{"--port", "0", "--unixsocket", s.socket, "--unixsocketperm", "700",
+		"--dir", s.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--logfile", filepath.Join(s.dir, "log")}, s.args...)
 	s.cmd = exec.Command(tool(t, "valkey-server"), args...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

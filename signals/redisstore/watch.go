@@ -100,7 +100,7 @@ func (s *Store) WatchRecords(
 	ctx context.Context, kind string, from signals.Cursor, yield func(signals.Change) error,
 ) (err error) {
 	defer s.observe("watch-records", time.Now(), &err)
-	if err := nameable("kind", kind); err != nil {
+	if err := signals.CheckKey("kind", kind); err != nil {
 		return err
 	}
 	return s.watch(ctx, recordsOf(kind), from, yield)
@@ -185,11 +185,12 @@ func (s *Store) next(ctx context.Context, client *redis.Client, sp space, seen *
 	for shard := range shards {
 		args = append(args, tag(shard)+sp.changes)
 	}
-	return client.XRead(bounded, &redis.XReadArgs{Streams: append(args, seen[:]...), Count: 256, Block: watchBlock}).Result()
+	args = append(args, seen[:]...)
+	return client.XRead(bounded, &redis.XReadArgs{Streams: args, Count: 256, Block: watchBlock}).Result()
 }
 
-// deliver yields the entries of one shard. Each names the entry before it: if that is not the last one seen, something
-// between was trimmed, or the stream is not the one that was watched.
+// deliver yields the entries of one shard. Each names the entry before it: if that is not the last one seen,
+// something between was trimmed, or the stream is not the one that was watched.
 func deliver(ctx context.Context, stream redis.XStream, seen *place, yield func(signals.Change) error) error {
 	shard, err := strconv.Atoi(stream.Stream[len("tg:{"):len("tg:{00")])
 	if err != nil || shard < 0 || shard >= shards {

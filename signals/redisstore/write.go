@@ -10,9 +10,10 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// prologue compares the revision. Everything that can fail on a key of the wrong type is read before anything is written,
-// because a script is not rolled back. A refusal that must be as durable as what it found writes the fence: WAITAOF then
-// waits for that, and so for the earlier write that may have been stored without having been synced.
+// prologue compares the revision. Everything that can fail on a key of the wrong type is read before anything is
+// written, because a script is not rolled back. A refusal that must be as durable as what it found writes the
+// fence: WAITAOF then waits for that, and so for the earlier write that may have been stored without having been
+// synced.
 //
 // KEYS: value, index, changes, fence [, expiries]
 // ARGV: expected revision, key, notices to keep, "1" to fence [, value, expiry in ms or ""]
@@ -74,9 +75,13 @@ func (s *Store) change(
 		keys = append(keys, at+sp.expiry)
 	}
 	args := append([]any{int64(expected), key, s.keep, s.opts.WaitAOF}, more...)
-	answer, err := s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd { return script.EvalSha(ctx, pipe, keys, args...) })
+	answer, err := s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd {
+		return script.EvalSha(ctx, pipe, keys, args...)
+	})
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		answer, err = s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd { return script.Eval(ctx, pipe, keys, args...) })
+		answer, err = s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd {
+			return script.Eval(ctx, pipe, keys, args...)
+		})
 	}
 	switch {
 	case err != nil:
@@ -92,7 +97,8 @@ func (s *Store) change(
 	case answer == "CORRUPT":
 		return sp.corrupt(key, "what is stored is not overwritten, because it may hold what must not be lost")
 	}
-	return fmt.Errorf("redis at %s answered %q to a script of ours; see that nothing stands between", s.opts.Address, answer)
+	return fmt.Errorf("redis at %s answered %q to a script of ours; see that nothing stands between",
+		s.opts.Address, answer)
 }
 
 // durably runs one command and, on the same connection, WAITAOF; it returns the command's answer only when that is as
@@ -138,8 +144,9 @@ func (s *Store) synced(wait *redis.Cmd) error {
 	case err != nil:
 		return s.failed(err)
 	case len(counts) < 1 || counts[0] < int64(s.opts.WaitAOF):
-		return fmt.Errorf("redis at %s has taken the write but not synced it to its append-only file in time, so it does not "+
-			"count as durable; set appendonly yes and appendfsync everysec or always there, or waitAOF: 0 here", s.opts.Address)
+		return fmt.Errorf("redis at %s has taken the write but not synced it to its append-only file in time, so "+
+			"it does not count as durable; set appendonly yes and appendfsync everysec or always there, "+
+			"or waitAOF: 0 here", s.opts.Address)
 	}
 	return nil
 }
@@ -154,11 +161,12 @@ func (s *Store) failed(err error) error {
 	}
 }
 
-// PutPosture implements signals.Postures. A stored value that cannot be read is not overwritten (ErrCorrupt): it may hold
-// an alarm; only who knows its revision, and so has read it before it broke, may write the next one. With WaitAOF a conflict, too, is only said when what it conflicts with is durable.
+// PutPosture implements signals.Postures. A stored value that cannot be read is not overwritten (ErrCorrupt): it
+// may hold an alarm; only who knows its revision, and so has read it before it broke, may write the next one. With
+// WaitAOF a conflict, too, is only said when what it conflicts with is durable.
 func (s *Store) PutPosture(ctx context.Context, p signals.Posture, expected signals.Revision) (err error) {
 	defer s.observe("put-posture", time.Now(), &err)
-	err = firstOf(s.usable(ctx), nameable("device", string(p.Device)), movesOn(p.Revision, expected))
+	err = firstOf(s.usable(ctx), signals.CheckKey("device", string(p.Device)), signals.CheckRevision(p.Revision, expected))
 	if err != nil {
 		return err
 	}
@@ -172,7 +180,7 @@ func (s *Store) PutPosture(ctx context.Context, p signals.Posture, expected sign
 // PutRecord implements signals.Records. Records expire by the server's clock, in whole milliseconds.
 func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signals.Revision) (err error) {
 	defer s.observe("put-record", time.Now(), &err)
-	err = firstOf(s.usable(ctx), nameable("kind", r.Kind), nameable("key", r.Key), movesOn(r.Revision, expected))
+	err = firstOf(s.usable(ctx), signals.CheckKey("kind", r.Kind), signals.CheckKey("key", r.Key), signals.CheckRevision(r.Revision, expected))
 	if err != nil {
 		return err
 	}
@@ -193,7 +201,7 @@ func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signal
 // DeleteRecord implements signals.Records.
 func (s *Store) DeleteRecord(ctx context.Context, kind, key string, expected signals.Revision) (err error) {
 	defer s.observe("delete-record", time.Now(), &err)
-	if err := firstOf(s.usable(ctx), nameable("kind", kind), nameable("key", key)); err != nil {
+	if err := firstOf(s.usable(ctx), signals.CheckKey("kind", kind), signals.CheckKey("key", key)); err != nil {
 		return err
 	}
 	return s.change(ctx, deleteScript, recordsOf(kind), key, expected)

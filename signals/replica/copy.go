@@ -64,8 +64,8 @@ func (r *Replica) apply(p signals.Posture) {
 	}
 }
 
-// seen marks a device as shown by the store and returns what is held of it. Only the holder of applying changes devices,
-// so that reading one needs no further lock.
+// seen marks a device as shown by the store and returns what is held of it. Only the holder of applying changes
+// devices, so that reading one needs no further lock.
 func (r *Replica) seen(id signals.DeviceID) *device {
 	d := r.devices[id]
 	if d != nil {

@@ -30,6 +30,8 @@ type fake struct {
 	reads    int           // full reads that were begun
 	attempts []time.Time   // of anything, while out
 	delay    time.Duration // of a full read, per posture
+	slow     time.Duration // of the read of one posture
+	asked    int           // reads of one posture
 }
 
 func newFake() *fake {
@@ -95,7 +97,12 @@ func (f *fake) failure() error {
 
 func (f *fake) Posture(_ context.Context, device signals.DeviceID) (signals.Posture, error) {
 	f.mu.Lock()
+	slow := f.slow
+	f.mu.Unlock()
+	time.Sleep(slow)
+	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked++
 	if err := f.failure(); err != nil {
 		return signals.Posture{}, err
 	}

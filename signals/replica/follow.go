@@ -11,8 +11,8 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// settle is how long a resumed watch must have nothing new before we call ourselves in sync: what was written while the
-// store was away arrives first. A store that never falls silent counts as caught up after settleMost.
+// settle is how long a resumed watch must have nothing new before we call ourselves in sync: what was written
+// while the store was away arrives first. A store that never falls silent counts as caught up after settleMost.
 const (
 	settle     = 100 * time.Millisecond
 	settleMost = 2 * time.Second
@@ -42,7 +42,7 @@ func (r *Replica) follow(ctx context.Context) {
 			wait = r.opts.RetryMin
 		}
 		// Half of it is chance: sidecars that lost the same server do not come back in step.
-		pause := max(r.opts.RetryMin, wait/2+rand.N(wait/2+1))
+		pause := max(r.opts.RetryMin, wait/2+rand.N(wait/2+1)) //nolint:gosec // jitter is no secret
 		wait = min(2*wait, r.opts.RetryMax)
 		r.lose(err)
 		if r.opts.Events.Offline != nil {
@@ -125,7 +125,7 @@ func (r *Replica) resync(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(r.opts.Resync - spread + rand.N(2*spread+1)):
+		case <-time.After(r.opts.Resync - spread + rand.N(2*spread+1)): //nolint:gosec // jitter is no secret
 		}
 		if _, err := r.load(ctx); err != nil && ctx.Err() == nil {
 			if r.opts.Events.ResyncFailed != nil {

@@ -79,8 +79,8 @@ func play(history []step) (wrong string) {
 	return wrong
 }
 
-// compare asks the store's own contents, alias by alias, what Lookup must say. The fake keeps the last readable posture of
-// a corrupt device.
+// compare asks the store's own contents, alias by alias, what Lookup must say. The fake keeps the last readable
+// posture of a corrupt device.
 func compare(f *fake, r *Replica, alias string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

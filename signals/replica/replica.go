@@ -1,8 +1,8 @@
 // Package replica keeps every posture of a store in memory, close to the decision.
 //
-// A decision never waits for the store: Lookup reads a map. The replica loads everything once, follows the store's change
-// stream, and reads everything again now and then. When the store is out of reach it keeps what it has and lets it age;
-// only what the store itself no longer shows is removed. A revision that goes back is not believed.
+// A decision never waits for the store: Lookup reads a map. The replica loads everything once, follows the store's
+// change stream, and reads everything again now and then. When the store is out of reach it keeps what it has and
+// lets it age; only what the store itself no longer shows is removed. A revision that goes back is not believed.
 package replica
 
 import (
@@ -15,7 +15,8 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// The errors of Lookup that a store does not know. Lookup also answers with signals.ErrNotFound and signals.ErrCorrupt.
+// The errors of Lookup that a store does not know. Lookup also answers with signals.ErrNotFound and
+// signals.ErrCorrupt.
 var (
 	// ErrOffline: nothing is known, because the store was never read or is out of reach.
 	ErrOffline = errors.New("the store is out of reach and the device is not known here")
@@ -30,9 +31,9 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 	// Resync is the time between full re-reads, less or more a fifth. Default 5m.
 	Resync time.Duration
-	// OnChange is called for each new or changed posture before Lookup serves it. OnRemove is called for each device that
-	// is gone, after Lookup stopped serving it. Neither is ever called concurrently with itself or the other. They must
-	// not modify the posture, nor call back into Run.
+	// OnChange is called for each new or changed posture before Lookup serves it. OnRemove is called for each
+	// device that is gone, after Lookup stopped serving it. Neither is ever called concurrently with itself or the
+	// other. They must not modify the posture, nor call back into Run.
 	OnChange func(*signals.Posture)
 	OnRemove func(signals.DeviceID)
 }
@@ -58,8 +59,9 @@ type Events struct {
 // Reading is what is known of a device. The posture is shared and must not be modified.
 type Reading struct {
 	Posture *signals.Posture
-	// AsOf is the last instant at which we knew to be in sync: now, while the store's changes are followed; else the
-	// instant at which we noticed that they are not. A store that hangs is noticed by its own timeouts, within about 1 s.
+	// AsOf is the last instant at which we knew to be in sync: now, while the store's changes are followed; else
+	// the instant at which we noticed that they are not. A store that hangs is noticed by its own timeouts, within
+	// about 1 s.
 	AsOf time.Time
 }
 
@@ -114,8 +116,9 @@ func New(store signals.Postures, opts Options) *Replica {
 // Loaded is closed after the first complete load.
 func (r *Replica) Loaded() <-chan struct{} { return r.loaded }
 
-// Lookup finds the device that carries an alias. Its errors are signals.ErrNotFound (we are in sync and there is none),
-// ErrOffline, ErrContested, and an error wrapping signals.ErrCorrupt. It allocates nothing and waits for no I/O.
+// Lookup finds the device that carries an alias. Its errors are signals.ErrNotFound (we are in sync and there is
+// none), ErrOffline, ErrContested, and an error wrapping signals.ErrCorrupt. It allocates nothing and waits for no
+// I/O.
 func (r *Replica) Lookup(alias signals.Alias) (Reading, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -171,8 +174,8 @@ func (r *Replica) Status() Status {
 	}
 }
 
-// Run loads, follows the changes and, on failure, keeps what there is and tries again, until ctx ends, which is no error.
-// It may be called once.
+// Run loads, follows the changes and, on failure, keeps what there is and tries again, until ctx ends, which is no
+// error. It may be called once.
 func (r *Replica) Run(ctx context.Context) error {
 	if r.ran.Swap(true) {
 		return errors.New("this replica has run already; make a new one")

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -129,6 +130,48 @@ func TestOutage(t *testing.T) {
 			t.Errorf("in sync: %v, away for %v", r.Status().InSync, away)
 		}
 	})
+}
+
+// TestCatchUp: after an outage the copy is behind until it has heard all that happened meanwhile. Until then a
+// device that is not known may well exist; and what was heard before the outage is not asked for again.
+func TestCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := run(t, f, Options{})
+		<-r.Loaded()
+		for i := range 100 {
+			f.put(posture(fmt.Sprint(i), 1, fmt.Sprint("OLD", i)))
+		}
+		synctest.Wait()
+		f.fail(true, false)
+		time.Sleep(time.Second)
+		for i := range 10 {
+			f.put(posture(fmt.Sprint("new", i), 1, fmt.Sprint("NEW", i)))
+		}
+		f.mu.Lock()
+		f.slow, f.asked = 50*time.Millisecond, 0
+		f.mu.Unlock()
+		f.fail(false, false)
+		for expectEither(t, r, "NEW9") {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		expect(t, r, "NOBODY", 0, signals.ErrNotFound)
+		if f.asked > 11 {
+			t.Errorf("%d reads for 10 changes", f.asked)
+		}
+	})
+}
+
+// expectEither looks up a device that exists: until it is known, the answer is ErrOffline and never ErrNotFound.
+func expectEither(t *testing.T, r *Replica, alias string) (behind bool) {
+	t.Helper()
+	_, err := r.Lookup(serial(alias))
+	if err != nil && !errors.Is(err, ErrOffline) {
+		t.Fatalf("got %v while behind, want ErrOffline", err)
+	}
+	return err != nil
 }
 
 // checkRetries: 50 ms apart at least, 2 s at most, and not a crowd.

@@ -181,11 +181,14 @@ func manyWriters(t *testing.T, s signals.Store) {
 	}
 	writers.Wait()
 	for i := range devices {
-		eventually(t, "every device in its last version", func() bool { return revisionOf(r, fmt.Sprint("S", i)) == versions })
+		eventually(t, "every device in its last version", func() bool {
+			return revisionOf(r, fmt.Sprint("S", i)) == versions
+		})
 	}
 }
 
-// TestValkeyOutage: killed, the copy is kept; back, it goes on; emptied, the devices are gone, because the store says so.
+// TestValkeyOutage: killed, the copy is kept; back, it goes on; emptied, the devices are gone, because the store
+// says so.
 func TestValkeyOutage(t *testing.T) {
 	v := startValkey(t)
 	s := v.open(t)
@@ -203,7 +206,9 @@ func TestValkeyOutage(t *testing.T) {
 	v.start(t)
 	eventually(t, "in sync again", func() bool { return r.Status().InSync })
 	expect(t, r, "NOBODY", 0, signals.ErrNotFound)
-	eventually(t, "the store takes writes", func() bool { return s.PutPosture(t.Context(), posture("a", 2, "A"), 1) == nil })
+	eventually(t, "the store takes writes", func() bool {
+		return s.PutPosture(t.Context(), posture("a", 2, "A"), 1) == nil
+	})
 	eventually(t, "the change is seen", func() bool { return revisionOf(r, "A") == 2 })
 	v.say("FLUSHALL")
 	eventually(t, "an emptied store is believed", func() bool { return r.Status().Devices == 0 && r.Status().InSync })

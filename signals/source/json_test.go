@@ -133,9 +133,9 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// FuzzStrictJSONHasOneReading: what passes reads the same for a reader that takes the first of equal keys, for one that
-// takes the last, for one that minds case and one that does not, and for encoding/json; and it passes exactly if the
-// reference, written from RFC 8259 alone, finds no fault in it.
+// FuzzStrictJSONHasOneReading: what passes reads the same for a reader that takes the first of equal keys, for one
+// that takes the last, for one that minds case and one that does not, and for encoding/json; and it passes exactly
+// if the reference, written from RFC 8259 alone, finds no fault in it.
 func FuzzStrictJSONHasOneReading(f *testing.F) {
 	for _, raw := range ambiguous {
 		f.Add([]byte(raw))

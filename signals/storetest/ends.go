@@ -66,9 +66,11 @@ func closed(t *testing.T, s signals.Store) {
 	nobody := func(signals.Change) error { return nil }
 	for what, err := range map[string]error{
 		"Posture": errPosture, "Record": errRecord, "EachPosture": errEach, "EachRecord": errEachRecord,
-		"PutPosture": s.PutPosture(t.Context(), posture("a", 2), 1), "PutRecord": s.PutRecord(t.Context(), record("k", "a", 1), 0),
+		"PutPosture":   s.PutPosture(t.Context(), posture("a", 2), 1),
+		"PutRecord":    s.PutRecord(t.Context(), record("k", "a", 1), 0),
 		"DeleteRecord": s.DeleteRecord(t.Context(), "k", "a", 1), "Ping": s.Ping(t.Context()),
-		"WatchPostures": s.WatchPostures(t.Context(), "", nobody), "WatchRecords": s.WatchRecords(t.Context(), "k", "", nobody),
+		"WatchPostures": s.WatchPostures(t.Context(), "", nobody),
+		"WatchRecords":  s.WatchRecords(t.Context(), "k", "", nobody),
 	} {
 		if err == nil || errors.Is(err, signals.ErrNotFound) || errors.Is(err, signals.ErrConflict) {
 			t.Errorf("%s on a closed store: got %v", what, err)
@@ -77,7 +79,9 @@ func closed(t *testing.T, s signals.Store) {
 }
 
 // runRestart: what was acknowledged is there after a restart, and an old cursor either still works or is a gap.
-func runRestart(t *testing.T, open func(t *testing.T) signals.Store, reopen func(*testing.T, signals.Store) signals.Store) {
+func runRestart(
+	t *testing.T, open func(t *testing.T) signals.Store, reopen func(*testing.T, signals.Store) signals.Store,
+) {
 	s := open(t)
 	later := time.Now().Add(time.Hour)
 	for i, key := range odd() {
@@ -161,7 +165,8 @@ func corruptPosture(t *testing.T, s signals.Store, c Corruption) {
 func corruptRecord(t *testing.T, s signals.Store, c Corruption) {
 	parallel(t, 8, 100, func(i int) error { return s.PutRecord(t.Context(), record("k", fmt.Sprint("r", i), 1), 0) })
 	c.Record(t, s, "k", "r7")
-	if _, err := s.Record(t.Context(), "k", "r7"); !errors.Is(err, signals.ErrCorrupt) || errors.Is(err, signals.ErrNotFound) {
+	_, err := s.Record(t.Context(), "k", "r7")
+	if !errors.Is(err, signals.ErrCorrupt) || errors.Is(err, signals.ErrNotFound) {
 		t.Fatalf("record: got %v, want ErrCorrupt", err)
 	}
 	if err := s.PutRecord(t.Context(), record("k", "r7", 2), 1); !errors.Is(err, signals.ErrCorrupt) {

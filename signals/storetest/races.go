@@ -107,8 +107,8 @@ func oneCreates(t *testing.T, s signals.Store) {
 	}
 }
 
-// readThenWatch is what a replica does: read everything while others write, then follow the changes. In the end it must
-// know every device in its last version.
+// readThenWatch is what a replica does: read everything while others write, then follow the changes. In the end it
+// must know every device in its last version.
 func readThenWatch(t *testing.T, s signals.Store) {
 	const devices, versions = 40, 15
 	for i := range devices {

@@ -31,7 +31,8 @@ func runRecords(t *testing.T, open func(t *testing.T) signals.Store) {
 	t.Run("values of all sizes", func(t *testing.T) {
 		s := open(t)
 		for i, size := range []int{0, 1, 100, 1 << 16, 1<<16 + 1, 3 << 20} {
-			r := signals.Record{Kind: "big", Key: string(rune('a' + i)), Revision: 1, Value: bytes.Repeat([]byte{0, 255, '\n'}, size)[:size]}
+			r := signals.Record{Kind: "big", Key: string(rune('a' + i)), Revision: 1}
+			r.Value = bytes.Repeat([]byte{0, 255, '\n'}, size)[:size]
 			putRecord(t, s, r, 0)
 			got, err := s.Record(t.Context(), r.Kind, r.Key)
 			must(t, err)
@@ -151,19 +152,13 @@ func deleteRecord(t *testing.T, s signals.Store) {
 
 // kindsApart: no kind and key run together, and nothing of one kind is seen in another.
 func kindsApart(t *testing.T, s signals.Store) {
-	pairs := [][2]string{{"a", "b:c"}, {"a:b", "c"}, {"a", "b"}, {"ab", "c"}, {"a", "bc"}, {"", "abc"}, {"a}", "{b"}, {"a", "}{b"}}
+	pairs := [][2]string{{"a", "b:c"}, {"a:b", "c"}, {"a", "b"}, {"ab", "c"}, {"a", "bc"}, {"a}", "{b"}, {"a", "}{b"}}
 	for i, p := range pairs {
-		if p[0] == "" {
-			continue
-		}
 		r := record(p[0], p[1], signals.Revision(i+1))
 		putRecord(t, s, r, 0)
 	}
 	put(t, s, posture("b", 99), 0)
 	for i, p := range pairs {
-		if p[0] == "" {
-			continue
-		}
 		got, err := s.Record(t.Context(), p[0], p[1])
 		must(t, err)
 		sameRecord(t, got, record(p[0], p[1], signals.Revision(i+1)))

@@ -150,7 +150,7 @@ func listen(t *testing.T, watch func(context.Context, func(signals.Change) error
 		})
 		close(l.done)
 	}()
-	t.Cleanup(func() { stop(); <-l.done })
+	t.Cleanup(func() { stop(); _ = <-l.done })
 	return l
 }
 

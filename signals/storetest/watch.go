@@ -58,7 +58,8 @@ func runWatch(t *testing.T, open func(t *testing.T) signals.Store) {
 	})
 }
 
-// zeroCursor: "now" begins somewhere between the call and the first notice, so the test writes until it hears something.
+// zeroCursor: "now" begins somewhere between the call and the first notice, so the test writes until it hears
+// something.
 func zeroCursor(t *testing.T, s signals.Store) {
 	put(t, s, posture("before", 1), 0)
 	l := watchPostures(t, s, "")
