@@ -89,7 +89,7 @@ func (p *Policy) route(in *Input) (*route, Verdict) {
 	refuse := func(reason Reason, detail string) (*route, Verdict) {
 		return nil, Verdict{Reason: reason, Detail: detail, Policy: p.digest}
 	}
-	path, err := SplitRequestPath(in.Request.Path)
+	path, err := checkPath(in.Request.Path)
 	if err != nil {
 		return refuse(ReasonPath, err.Error())
 	}

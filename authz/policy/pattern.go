@@ -32,10 +32,13 @@ type Pattern []Segment
 // ParsePattern reads a path pattern: /admin/{id}/*, /admin/**. "/admin/**" includes "/admin", and "/admin" also covers
 // "/admin/".
 func ParsePattern(text string) (Pattern, error) {
-	segments, err := splitPath(text)
-	if err != nil {
+	if err := checkSegments(text); err != nil {
 		return nil, err
 	}
+	if text == "/" {
+		return nil, nil
+	}
+	segments := strings.Split(text[1:], "/")
 	pattern := make(Pattern, 0, len(segments))
 	for i, s := range segments {
 		segment, err := parseSegment(s)
@@ -137,59 +140,69 @@ func endAgainst(next Segment) int {
 	return 1
 }
 
-// Match reports whether the pattern covers a path that SplitRequestPath accepted.
-func (p Pattern) Match(segments []string) bool {
-	for i, s := range p {
-		if s.Kind == SegmentRest {
-			return true
-		}
-		if i >= len(segments) || segments[i] == "" || s.Kind == SegmentExact && s.Text != segments[i] {
-			return false
-		}
-	}
-	// One trailing slash is covered by the pattern without it.
-	return len(segments) == len(p) || len(segments) == len(p)+1 && segments[len(p)] == "" && len(p) > 0
-}
-
 // maxPathBytes bounds what is looked at; Envoy's own limit on all headers together is 60 KiB.
 const maxPathBytes = 8 << 10
 
-// SplitRequestPath cuts the query off and splits the path into segments; "/a/" yields "a" and "". A path that two
-// readers may read differently is refused, not repaired (PITFALLS, Path and host): dot segments, doubled slashes,
-// encoded slashes, backslashes, NUL, dots or percent signs in either case, ';', '#', backslashes, control bytes, bytes
-// that are not UTF-8, no leading slash.
-func SplitRequestPath(raw string) ([]string, error) {
+// checkPath cuts the query off a request's path. A path that two readers may read differently is refused, not repaired
+// (PITFALLS, Path and host): dot segments, doubled slashes, encoded slashes, backslashes, NUL, dots or percent signs in
+// either case, ';', '#', backslashes, control bytes, bytes that are not UTF-8, no leading slash.
+func checkPath(raw string) (string, error) {
 	path, _, _ := strings.Cut(raw, "?")
 	if len(path) > maxPathBytes {
-		return nil, fmt.Errorf("the path has %d bytes; the limit is %d", len(path), maxPathBytes)
+		return "", fmt.Errorf("the path has %d bytes; the limit is %d", len(path), maxPathBytes)
+	}
+	if path == "" || path[0] != '/' {
+		return "", errors.New("the path does not begin with a slash")
+	}
+	if isPlainPath(path) {
+		return path, nil
 	}
 	if err := checkEscapes(path); err != nil {
-		return nil, err
+		return "", err
 	}
-	return splitPath(path)
+	return path, checkSegments(path)
 }
 
-func splitPath(path string) ([]string, error) {
+// plain are the bytes that need no second look, the slash and the dot apart.
+var plain = func() (table [256]bool) {
+	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_~!$&'()*+,=:@" {
+		table[c] = true
+	}
+	return table
+}()
+
+// isPlainPath accepts most paths at one look: plain bytes, dots that begin no segment, single slashes.
+func isPlainPath(path string) bool {
+	previous := byte(0)
+	for i := range len(path) {
+		c := path[i]
+		if !plain[c] && (c != '/' || previous == '/') && (c != '.' || previous == '/') {
+			return false
+		}
+		previous = c
+	}
+	return true
+}
+
+func checkSegments(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
-		return nil, errors.New("the path does not begin with a slash")
+		return errors.New("the path does not begin with a slash")
 	case !utf8.ValidString(path):
-		return nil, errors.New("the path is not UTF-8")
+		return errors.New("the path is not UTF-8")
 	case strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-		return nil, errors.New("the path has a control byte")
+		return errors.New("the path has a control byte")
 	case strings.ContainsAny(path, `;#\`):
-		return nil, errors.New(`the path has one of ; # \, which servers read differently`)
+		return errors.New(`the path has one of ; # \, which servers read differently`)
 	case strings.Contains(path, "//"):
-		return nil, errors.New("the path has an empty segment")
+		return errors.New("the path has an empty segment")
 	}
-	if path == "/" {
-		return nil, nil
+	for s := range strings.SplitSeq(path[1:], "/") {
+		if s == "." || s == ".." {
+			return errors.New("the path has a dot segment")
+		}
 	}
-	segments := strings.Split(path[1:], "/")
-	if slices.ContainsFunc(segments, func(s string) bool { return s == "." || s == ".." }) {
-		return nil, errors.New("the path has a dot segment")
-	}
-	return segments, nil
+	return nil
 }
 
 // checkEscapes refuses every percent-encoding that decodes to a byte with a meaning of its own, to a byte that needs no
@@ -246,12 +259,26 @@ func NormalHost(authority string) (string, error) {
 		host = host[:i]
 	}
 	host = strings.TrimSuffix(host, ".")
-	if host == "" || len(host) > 253 || strings.ContainsFunc(host, func(r rune) bool {
-		return r != '-' && r != '.' && r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	}) || strings.Contains(host, "..") || host[0] == '.' {
+	if host == "" || len(host) > 253 || !isHostName(host) {
 		return "", errors.New("the host is no host name")
 	}
 	return host, nil
+}
+
+// isHostName accepts labels of a-z, 0-9, - and _, none of them empty.
+func isHostName(host string) bool {
+	previous := byte('.')
+	for i := range len(host) {
+		c := host[i]
+		switch {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_':
+		case c == '.' && previous != '.':
+		default:
+			return false
+		}
+		previous = c
+	}
+	return true
 }
 
 // isPort accepts nothing, or a colon and digits.

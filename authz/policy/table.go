@@ -11,7 +11,8 @@ import (
 // Table finds the route of a request. It is immutable.
 type Table struct {
 	digest string
-	hosts  map[string][]*route // by exact host or "*.suffix", each list in order of precedence
+	hosts  map[string]*node // by exact host
+	wild   map[string]*node // by what follows the first label of a "*.suffix"
 }
 
 // route is a compiled Route.
@@ -33,30 +34,25 @@ const (
 	foundRoute
 )
 
-// lookup chooses the route of a host and path, then of a method. A method that none of the chosen routes lists never
-// falls through to a wider route. An exact host wins over a wildcard, whatever its paths are; so does Envoy.
-func (t *Table) lookup(host string, path []string, method string) (*route, found) {
-	routes, ok := t.hosts[host]
-	if !ok {
-		if _, suffix, cut := strings.Cut(host, "."); cut {
-			routes = t.hosts["*."+suffix]
+// lookup chooses the place of a host and path, then the route of a method there. path is what checkPath returned. A method
+// that none of the place's routes lists never falls through to a wider pattern. An exact host wins over a wildcard,
+// whatever its paths are; so does Envoy.
+func (t *Table) lookup(host, path, method string) (*route, found) {
+	root := t.hosts[host]
+	if root == nil {
+		_, suffix, _ := strings.Cut(host, ".")
+		if root = t.wild[suffix]; root == nil {
+			return nil, foundNothing
 		}
 	}
-	for i, r := range routes {
-		if !r.pattern.Match(path) {
-			continue
-		}
-		for _, candidate := range routes[i:] {
-			if candidate.pattern.Compare(r.pattern) != 0 {
-				break
-			}
-			if candidate.methods == nil || slices.Contains(candidate.methods, method) {
-				return candidate, foundRoute
-			}
-		}
-		return r, foundOtherMethods
+	at := root.find(path[1:], path != "/")
+	if at == nil {
+		return nil, foundNothing
 	}
-	return nil, foundNothing
+	if r := at.of(method); r != nil {
+		return r, foundRoute
+	}
+	return at[0], foundOtherMethods
 }
 
 // Match is the route of a request by this table: its name and upstream, or ok false. Envoy's own choice is compared
@@ -66,11 +62,11 @@ func (t *Table) Match(host, path, method string) (name, upstream string, ok bool
 	if err != nil {
 		return "", "", false
 	}
-	segments, err := SplitRequestPath(path)
+	path, err = checkPath(path)
 	if err != nil {
 		return "", "", false
 	}
-	r, how := t.lookup(host, segments, method)
+	r, how := t.lookup(host, path, method)
 	if how != foundRoute {
 		return "", "", false
 	}
@@ -81,19 +77,18 @@ func (t *Table) Match(host, path, method string) (name, upstream string, ok bool
 func (t *Table) Digest() string { return t.digest }
 
 func newTable(routes []*route, hosts map[string][]string) *Table {
-	t := &Table{hosts: make(map[string][]*route)}
+	t := &Table{hosts: map[string]*node{}, wild: map[string]*node{}}
 	for _, r := range routes {
 		for _, host := range hosts[r.name] {
-			t.hosts[host] = append(t.hosts[host], r)
-		}
-	}
-	for _, list := range t.hosts {
-		slices.SortFunc(list, func(a, b *route) int {
-			if c := a.pattern.Compare(b.pattern); c != 0 {
-				return c
+			byHost := t.hosts
+			if suffix, ok := strings.CutPrefix(host, "*."); ok {
+				byHost, host = t.wild, suffix
 			}
-			return strings.Compare(a.name, b.name)
-		})
+			if byHost[host] == nil {
+				byHost[host] = &node{}
+			}
+			byHost[host].insert(r)
+		}
 	}
 	t.digest = tableDigest(routes, hosts)
 	return t
