@@ -1,11 +1,11 @@
 package identity
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
@@ -31,6 +31,13 @@ type AuthorityOptions struct {
 	BelievePrincipal bool
 }
 
+// The certificates whose signatures are remembered: at most so many of at most so many bytes as Envoy sends them, so 16 MB
+// if all are that large and 6 MB if they are as usual.
+const (
+	maxRemembered      = 4096
+	maxRememberedBytes = 4 << 10
+)
+
 // Authority decides which names a certificate may carry. It is immutable after NewAuthority, but for a bounded memory
 // of signatures that it has verified, and safe for concurrent use. The system's own CA certificates never count.
 type Authority struct {
@@ -38,14 +45,14 @@ type Authority struct {
 	devices          []*x509.Certificate
 	binding          Binding
 	believePrincipal bool
-	memory           *memory
+	memory           *Memory[string, verified] // what Envoy sent, byte for byte: a certificate is no secret
 }
 
 // NewAuthority reads the bundles. It refuses names that are no trust domain, bundles that hold anything but CA
 // certificates, and a CA key that stands in two bundles.
 func NewAuthority(o AuthorityOptions) (*Authority, error) {
 	a := &Authority{domains: map[string][]*x509.Certificate{}, binding: o.DeviceBinding,
-		believePrincipal: o.BelievePrincipal, memory: newMemory(maxRemembered)}
+		believePrincipal: o.BelievePrincipal, memory: NewMemory[string, verified](maxRemembered, strings.Clone)}
 	switch a.binding {
 	case "":
 		a.binding = BindCertificate
@@ -114,14 +121,15 @@ func (a *Authority) Peer(encodedPEM, principal string, at time.Time) Peer {
 		return doubtful(DoubtCertificate, fmt.Sprintf("the peer certificate has %d bytes; the limit is %d",
 			len(encodedPEM), maxCertificateBytes))
 	}
-	key := sha256.Sum256([]byte(encodedPEM))
-	found, ok := a.memory.get(key)
+	found, ok := a.memory.Get(encodedPEM)
 	if !ok {
 		var err error
 		if found, err = a.verify(encodedPEM); err != nil {
 			return doubtful(DoubtCertificate, err.Error())
 		}
-		a.memory.put(key, found)
+		if len(encodedPEM) <= maxRememberedBytes {
+			a.memory.Put(encodedPEM, found)
+		}
 	}
 	return found.peer(principal, at)
 }

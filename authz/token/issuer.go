@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tiergate/tiergate/authz/identity"
 )
 
 // The limits of an issuer's settings.
@@ -40,16 +43,24 @@ type issuer struct {
 	algorithms []jose.SignatureAlgorithm
 }
 
-// Verifier verifies tokens of the issuers that it was made with. It is immutable and safe for concurrent use.
+// Verifier verifies tokens of the issuers that it was made with. But for a bounded memory of what it believed it is
+// immutable, and it is safe for concurrent use.
 type Verifier struct {
 	byURL map[string]*issuer
+	// believed are tokens whose every check passed, by the SHA-256 of the token, which has one spelling only; no token is
+	// kept. A user's window is judged on every call.
+	believed *identity.Memory[[sha256.Size]byte, *identity.User]
 }
+
+// maxBelieved bounds the tokens that need not be verified again, about 500 bytes each.
+const maxBelieved = 8192
 
 // New checks the issuers. It refuses what could never verify a token, and what could verify one that the issuer did not
 // sign: no or unknown algorithms, none and HMAC among them, symmetric, private or weak keys, an algorithm that no key
 // fits, two issuers of one name or URL. No issuers: every token is refused.
 func New(issuers []Issuer) (*Verifier, error) {
-	v := &Verifier{byURL: make(map[string]*issuer, len(issuers))}
+	v := &Verifier{byURL: make(map[string]*issuer, len(issuers)),
+		believed: identity.NewMemory[[sha256.Size]byte, *identity.User](maxBelieved, func(k [sha256.Size]byte) [sha256.Size]byte { return k })}
 	names := map[string]bool{}
 	for _, settings := range issuers {
 		checked, err := checkIssuer(settings)

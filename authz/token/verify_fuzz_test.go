@@ -2,7 +2,6 @@ package token_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -121,35 +120,6 @@ func TestVerifyAnywhen(t *testing.T) {
 			t.Fatalf("reported %+v, want %+v", user.Token, window)
 		}
 	})
-}
-
-// BenchmarkVerifyFirst is the price of a token that was not seen before.
-func BenchmarkVerifyFirst(b *testing.B) {
-	v := newVerifier(b, corp())
-	for name, raw := range map[string]string{
-		"ES256":     sign(corpEC, header(nil), claims(nil)),
-		"RS256":     sign(corpRSA, header(object{"alg": "RS256", "kid": "rsa"}), claims(nil)),
-		"EdDSA":     sign(corpEd, header(object{"alg": "EdDSA", "kid": "ed"}), claims(nil)),
-		"groups500": sign(corpEC, header(nil), claims(object{"groups": manyGroups()})),
-		"forged":    sign(strangersEC, header(nil), claims(nil)),
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Verify(raw, now); (err != nil) != (name == "forged") {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func manyGroups() []string {
-	groups := make([]string, 500)
-	for i := range groups {
-		groups[i] = fmt.Sprintf("group-%d", i)
-	}
-	return groups
 }
 
 func secondsFrom(unix int64) time.Duration { return time.Duration(unix-now.Unix()) * time.Second }
