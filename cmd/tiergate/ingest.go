@@ -43,6 +43,7 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory(o.log)
 	store, err := openStore(s)
 	if err != nil {
 		return err

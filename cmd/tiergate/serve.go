@@ -64,6 +64,7 @@ func runServe(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory(o.log)
 	store, err := openStore(s)
 	if err != nil {
 		return err
