@@ -11,13 +11,13 @@ import (
 
 const authzFilter = "envoy.filters.http.ext_authz"
 
-// settableHeaders are the request headers that a decision may set or remove; anything else is an error, never dropped in
-// silence. x-envoy-upstream-stream-duration-ms bounds the life of a stream, decision by decision.
+// settableHeaders are the request headers that a decision may set or remove; anything else is an error, never dropped
+// in silence. x-envoy-upstream-stream-duration-ms bounds the life of a stream, decision by decision.
 const settableHeaders = `x-tiergate-[a-z0-9-]+|x-envoy-upstream-stream-duration-ms`
 
-// authzFilter asks for every request and fails closed: no answer in time is a 503, there is no runtime key that switches
-// the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers go to authz as
-// they came, duplicates and bytes that are no UTF-8 included. Bodies do not go.
+// authzFilter asks for every request and fails closed: no answer in time is a 503, there is no runtime key that
+// switches the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers
+// go to authz as they came, duplicates and bytes that are no UTF-8 included. Bodies do not go.
 func (b *builder) authzFilter() *authzv3.ExtAuthz {
 	return &authzv3.ExtAuthz{
 		TransportApiVersion: corev3.ApiVersion_V3,

@@ -11,7 +11,6 @@ import (
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -63,7 +62,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yaml.Dump(value, yaml.WithIndent(2))
+	return writeYAML(value), nil
 }
 
 func (b *builder) bootstrap(o BootstrapOptions) *bootstrapv3.Bootstrap {
@@ -72,10 +71,10 @@ func (b *builder) bootstrap(o BootstrapOptions) *bootstrapv3.Bootstrap {
 	return &bootstrapv3.Bootstrap{
 		Node:  &corev3.Node{Id: o.NodeID, Cluster: o.NodeCluster},
 		Admin: &bootstrapv3.Admin{Address: admin},
-		// One layer that is fixed: without layered_runtime, Envoy adds one that the admin interface may change.
+		// The layers are stated, and none of them is one that the admin interface may change.
 		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 			Name:           "fixed",
-			LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{}},
+			LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: fixedRuntime()},
 		}}},
 		OverloadManager: &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
 			Name: "envoy.resource_monitors.global_downstream_max_connections",
@@ -90,6 +89,14 @@ func (b *builder) bootstrap(o BootstrapOptions) *bootstrapv3.Bootstrap {
 			Clusters: []*clusterv3.Cluster{b.xdsCluster(o.XDSSocket)},
 		},
 	}
+}
+
+// fixedRuntime lifts Envoy's limit on the size of a compiled regular expression (RE2 instructions), which is 100 and
+// refuses a route with a few variables. The policy's own limits on hosts and paths stay far below this one.
+func fixedRuntime() *structpb.Struct {
+	return &structpb.Struct{Fields: map[string]*structpb.Value{
+		"re2.max_program_size.error_level": structpb.NewNumberValue(100_000),
+	}}
 }
 
 // adsConfig reconnects within two seconds: Envoy's default waits up to 30 s after a restart of tiergate.

@@ -16,8 +16,9 @@ import (
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
-// Build turns a policy's routes and the settings into what Envoy is to hold. It is pure: it reads no file and no clock, and
-// the order of documents does not reach the output. What cannot be programmed is returned as Faults, all of them.
+// Build turns a policy's routes and the settings into what Envoy is to hold. It is pure: it reads no file and no
+// clock, and the order of documents does not reach the output. What cannot be programmed is returned as Faults, all
+// of them.
 func Build(in Input) (*Snapshot, error) {
 	b := &builder{
 		in: in, upstreams: map[string]policy.Upstream{}, isolated: map[string]bool{},
@@ -83,7 +84,8 @@ func (b *builder) settingsFault(field, message, help string) {
 	b.faults = append(b.faults, policy.Fault{Kind: KindSettings, Field: field, Message: message, Help: help})
 }
 
-// pack wraps an extension's configuration. Maps are written in the order of their keys: equal configuration, equal bytes.
+// pack wraps an extension's configuration. Maps are written in the order of their keys: equal configuration, equal
+// bytes.
 func (b *builder) pack(message proto.Message) *anypb.Any {
 	packed := new(anypb.Any)
 	if err := anypb.MarshalFrom(packed, message, proto.MarshalOptions{Deterministic: true}); err != nil {

@@ -42,6 +42,7 @@ func moved(in Input, to, address string) Input {
 }
 
 func TestPolicyChangeDropsNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newAuthority(t), small(t))
 	r.settled(r.build(r.in))
 	c := r.client("ingress", ana, true)
@@ -107,6 +108,7 @@ func TestPolicyChangeDropsNothing(t *testing.T) {
 }
 
 func TestNackShowsAndLastGoodServes(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +200,7 @@ func (r *rig) refused(kind, name, detail string) {
 }
 
 func TestControlPlaneRestartChangesNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, newAuthority(t), small(t))
 	r.settled(r.build(r.in))
 	c := r.client("ingress", ana, true)

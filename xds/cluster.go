@@ -25,8 +25,8 @@ const (
 	maxChecks = 16384
 )
 
-// cluster returns the name of the listener's own cluster for the route's upstream and makes the cluster if it is the first
-// to ask. Listeners share no cluster, so none reaches what its own routes do not name.
+// cluster returns the name of the listener's own cluster for the route's upstream and makes the cluster if it is the
+// first to ask. Listeners share no cluster, so none reaches what its own routes do not name.
 func (b *builder) cluster(l Listener, r policy.Route) string {
 	name := l.Name + "/" + r.Upstream
 	if _, made := b.clusters[name]; made {
@@ -95,8 +95,8 @@ func (b *builder) protocol(c *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig)
 	})}
 }
 
-// authzCluster is the way to ext_authz: the Unix socket, HTTP/2. It is health-checked (grpc.health.v1, the empty service),
-// and no panic threshold sends a check to a service that is not there: Envoy then answers 503 at once.
+// authzCluster is the way to ext_authz: the Unix socket, HTTP/2. It is health-checked (grpc.health.v1, the empty
+// service), and no panic threshold sends a check to a service that is not there: Envoy then answers 503 at once.
 func (b *builder) authzCluster() *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 authzCluster,

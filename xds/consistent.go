@@ -14,9 +14,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Consistent checks a snapshot before it is published: every resource obeys Envoy's own constraints, what is named exists,
-// no listener reaches another's clusters, and on every listener each request passes an ext_authz that fails closed. It
-// reports all that is wrong. An error here is a fault of this package or of whoever changed a snapshot, not of a policy.
+// Consistent checks a snapshot before it is published: every resource obeys Envoy's own constraints, what is named
+// exists, no listener reaches another's clusters, and on every listener each request passes an ext_authz that fails
+// closed. It reports all that is wrong. An error here is a fault of this package or of whoever changed a snapshot,
+// not of a policy.
 func (s *Snapshot) Consistent() error {
 	c := checker{snapshot: s, clusters: map[string]bool{}, secrets: map[string]bool{}, routes: map[string]bool{}}
 	if err := s.cache.Consistent(); err != nil {
@@ -165,7 +166,8 @@ func (c *checker) upstreamSecrets(cluster string, packed *anypb.Any) {
 	}
 }
 
-// httpFilters allows ext_authz and then the router, and nothing else: a filter between them could change what was decided.
+// httpFilters allows ext_authz and then the router, and nothing else: a filter between them could change what was
+// decided.
 func (c *checker) httpFilters(listener string, hcm *hcmv3.HttpConnectionManager) {
 	if name := hcm.GetRds().GetRouteConfigName(); name != listener {
 		c.fail("listener %s: takes the routes of %q", listener, name)

@@ -8,8 +8,8 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
-// Events are told what happens, each if it is set. They are called one at a time for each Envoy, must not block, and may
-// call Status but not Publish.
+// Events are told what happens, each if it is set. They are called one at a time for each Envoy, must not block, and
+// may call Status but not Publish.
 type Events struct {
 	Connected    func(node NodeStatus)
 	Disconnected func(node NodeStatus)

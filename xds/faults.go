@@ -33,5 +33,7 @@ func (f Faults) sorted() Faults {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Field, b.Field),
 			cmp.Compare(a.Message, b.Message))
 	})
-	return slices.CompactFunc(f, func(a, b policy.Fault) bool { return a == b })
+	return slices.CompactFunc(f, func(a, b policy.Fault) bool {
+		return a.Kind == b.Kind && a.Name == b.Name && a.Field == b.Field && a.Message == b.Message
+	})
 }

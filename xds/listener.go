@@ -101,8 +101,8 @@ func setOneReading(hcm *hcmv3.HttpConnectionManager) {
 	hcm.StripTrailingHostDot = true
 }
 
-// setProvenance takes the client's word about who it is from its certificate and address alone. No address is internal, so
-// x-envoy-* headers of a client are removed; x-tiergate-* headers are removed before any filter runs.
+// setProvenance takes the client's word about who it is from its certificate and address alone. No address is
+// internal, so x-envoy-* headers of a client are removed; x-tiergate-* headers are removed before any filter runs.
 func (b *builder) setProvenance(hcm *hcmv3.HttpConnectionManager) {
 	hcm.UseRemoteAddress = yes()
 	hcm.InternalAddressConfig = &hcmv3.HttpConnectionManager_InternalAddressConfig{

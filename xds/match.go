@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -95,14 +96,15 @@ func methodMatch(methods []string) *routev3.HeaderMatcher {
 	}
 }
 
-// deeperHost matches every authority but those with exactly one label before the suffix: a wildcard domain of Envoy
-// covers any number of labels, one of the policy covers one.
+// deeperHost matches, among the authorities that Envoy's wildcard domain lets in, those with more than one label
+// before the suffix: a wildcard of Envoy covers any number of labels, one of the policy covers one. The domain has
+// compared the suffix already; counting dots keeps the expression small and free of the case of letters.
 func deeperHost(suffix string) *routev3.HeaderMatcher {
 	return &routev3.HeaderMatcher{
 		Name: ":authority",
 		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
 			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{
-				Regex: `(?i)[^.]+` + regexp.QuoteMeta("."+suffix),
+				Regex: fmt.Sprintf(`[^.]+(?:\.[^.]+){%d}`, strings.Count(suffix, ".")+1),
 			}},
 		}},
 		InvertMatch: true,

@@ -19,28 +19,46 @@ import (
 type entry struct {
 	pattern policy.Pattern
 	route   policy.Route
+	served  bool // by this listener; otherwise the route stands here only to end
 }
 
 // routeConfiguration writes the route table of one listener. Envoy takes the first route that matches, so within a host
 // routes stand in the order of policy.Pattern.Compare, and routes of equal host and path are kept together.
+//
+// A route that the listener does not serve leads nowhere here. It still stands in its place wherever a wider route or a
+// wildcard host of the listener would catch its requests: they must not fall through, and Envoy's match stays authz's.
 func (b *builder) routeConfiguration(l Listener) *routev3.RouteConfiguration {
 	hosts := map[string][]entry{}
 	for _, r := range b.in.Routes {
-		if !b.serves(l, r) {
-			continue
-		}
-		b.served[r.Meta.Name] = true
-		b.addRoute(hosts, r)
+		b.addRoute(hosts, r, b.serves(l, r))
 	}
 	config := &routev3.RouteConfiguration{Name: l.Name, ValidateClusters: yes()}
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		config.VirtualHosts = append(config.VirtualHosts, b.virtualHost(l, host, hosts[host]))
+		if exists(hosts, host) {
+			config.VirtualHosts = append(config.VirtualHosts, b.virtualHost(l, host, hosts[host]))
+		}
 	}
 	return config
 }
 
-// serves decides isolation: a route exists on an isolated audience's listener if it lists that audience, and on any other
-// listener if it lists an audience that is not isolated.
+// exists reports whether anything is served on a host, or on a wildcard that Envoy would take for it.
+func exists(hosts map[string][]entry, host string) bool {
+	served := func(e entry) bool { return e.served }
+	if slices.ContainsFunc(hosts[host], served) {
+		return true
+	}
+	_, parent, more := strings.Cut(strings.TrimPrefix(host, "*."), ".")
+	for more {
+		if slices.ContainsFunc(hosts["*."+parent], served) {
+			return true
+		}
+		_, parent, more = strings.Cut(parent, ".")
+	}
+	return false
+}
+
+// serves decides isolation: a route exists on an isolated audience's listener if it lists that audience, and on any
+// other listener if it lists an audience that is not isolated.
 func (b *builder) serves(l Listener, r policy.Route) bool {
 	return slices.ContainsFunc(r.Audiences, func(audience string) bool {
 		isolated, known := b.isolated[audience]
@@ -55,7 +73,10 @@ func (b *builder) serves(l Listener, r policy.Route) bool {
 	})
 }
 
-func (b *builder) addRoute(hosts map[string][]entry, r policy.Route) {
+func (b *builder) addRoute(hosts map[string][]entry, r policy.Route, served bool) {
+	if served {
+		b.served[r.Meta.Name] = true
+	}
 	pattern, err := policy.ParsePattern(r.Path)
 	switch {
 	case err != nil:
@@ -72,7 +93,7 @@ func (b *builder) addRoute(hosts map[string][]entry, r policy.Route) {
 				"write a host name, or *.suffix for one label before it")
 			continue
 		}
-		hosts[host] = append(hosts[host], entry{pattern: pattern, route: r})
+		hosts[host] = append(hosts[host], entry{pattern: pattern, route: r, served: served})
 	}
 }
 
@@ -97,7 +118,7 @@ func (b *builder) virtualHost(l Listener, host string, entries []entry) *routev3
 	if suffix, ok := strings.CutPrefix(host, "*."); ok {
 		match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 		match.Headers = []*routev3.HeaderMatcher{deeperHost(suffix)}
-		vhost.Routes = append(vhost.Routes, refusal("no route: host", match, 404, "There is no such host here.\n"))
+		vhost.Routes = append(vhost.Routes, refusal("no route: host", match, 404, ""))
 	}
 	for len(entries) > 0 {
 		n := 1
@@ -132,7 +153,11 @@ func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.
 			if len(e.route.Methods) > 0 {
 				match.Headers = []*routev3.HeaderMatcher{methodMatch(slices.Sorted(slices.Values(e.route.Methods)))}
 			}
-			routes = append(routes, b.proxied(l, e.route, match))
+			if e.served {
+				routes = append(routes, b.proxied(l, e.route, match))
+			} else {
+				routes = append(routes, b.absent(e.route, match))
+			}
 		}
 	}
 	if complete {
@@ -156,14 +181,22 @@ func (b *builder) proxied(l Listener, r policy.Route, match *routev3.RouteMatch)
 	}
 }
 
+// absent is a route of audiences that this listener does not serve. It is asked for and put on record, and leads
+// nowhere.
+func (b *builder) absent(r policy.Route, match *routev3.RouteMatch) *routev3.Route {
+	route := refusal(r.Meta.Name, match, 404, "")
+	route.TypedPerFilterConfig = b.contextExtensions(map[string]string{ContextRoute: r.Meta.Name})
+	return route
+}
+
 // refusal proxies nothing, whatever authz says. Its check carries an empty route.
 func refusal(name string, match *routev3.RouteMatch, status uint32, body string) *routev3.Route {
+	response := &routev3.DirectResponseAction{Status: status}
+	if body != "" {
+		response.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}}
+	}
 	return &routev3.Route{
-		Name: name, Match: match,
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
-			Status: status,
-			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
-		}},
+		Name: name, Match: match, Action: &routev3.Route_DirectResponse{DirectResponse: response},
 	}
 }
 

@@ -30,13 +30,13 @@ func (sameForAll) ID(*corev3.Node) string { return everyNode }
 // Options are what a Server may be told; the zero Options are good.
 type Options struct {
 	Events Events
-	// Linger is how long clusters and secrets that a new snapshot no longer has stay after every connected Envoy took over
-	// the new routes. Default DefaultLinger.
+	// Linger is how long clusters and secrets that a new snapshot no longer has stay after every connected Envoy took
+	// over the new routes. Default DefaultLinger.
 	Linger time.Duration
 }
 
-// Server delivers the published snapshot to every Envoy over delta ADS. The state-of-the-world variant is refused: there, a
-// refused resource would be sent again and again.
+// Server delivers the published snapshot to every Envoy over delta ADS. The state-of-the-world variant is refused:
+// there, a refused resource would be sent again and again.
 //
 // A change is made before it is broken: what the old routes still need stays until every connected Envoy holds the new
 // ones. Run does that; without it, nothing is ever taken away.
@@ -72,16 +72,16 @@ func NewServer(o Options) *Server {
 	return s
 }
 
-// ServerOptions are what a gRPC server for Envoy's streams needs: Envoy pings an idle stream, and grpc-go by default cuts
-// whoever pings more often than every five minutes.
+// ServerOptions are what a gRPC server for Envoy's streams needs: Envoy pings an idle stream, and grpc-go by default
+// cuts whoever pings more often than every five minutes.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}
 }
 
-// Register adds the aggregated discovery service to a gRPC server, which must be made with ServerOptions. Secrets travel
-// over it: serve it on a Unix socket that only Envoy's user may open, or over mTLS.
+// Register adds the aggregated discovery service to a gRPC server, which must be made with ServerOptions. Secrets
+// travel over it: serve it on a Unix socket that only Envoy's user may open, or over mTLS.
 func (s *Server) Register(g *grpc.Server) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, service{server: s})
 }
@@ -98,8 +98,8 @@ func (v service) DeltaAggregatedResources(
 	return v.server.delta.DeltaStreamHandler(stream, resource.AnyType)
 }
 
-// Publish hands a snapshot to every Envoy, those that connect later included. The snapshot must be Consistent. It returns
-// when the snapshot is on its way; Events and Status tell what each Envoy makes of it.
+// Publish hands a snapshot to every Envoy, those that connect later included. The snapshot must be Consistent. It
+// returns when the snapshot is on its way; Events and Status tell what each Envoy makes of it.
 func (s *Server) Publish(ctx context.Context, snapshot *Snapshot) error {
 	if snapshot == nil {
 		return errors.New("there is no snapshot to publish")
@@ -160,8 +160,8 @@ func (s *Server) wake() {
 	}
 }
 
-// Run takes away what no Envoy needs any more, until the context ends; then it ends all streams, so that a graceful stop of
-// the gRPC server has nothing to wait for. It may be called once.
+// Run takes away what no Envoy needs any more, until the context ends; then it ends all streams, so that a graceful
+// stop of the gRPC server has nothing to wait for. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.stop()
 	timer := time.NewTimer(s.linger)

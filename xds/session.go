@@ -23,8 +23,8 @@ type session struct {
 	refused map[string]refusalOf          // type URL
 }
 
-// holding is one resource as an Envoy has it. After a refusal it is in doubt: of one refused response Envoy applies what
-// it likes and says only what it does not.
+// holding is one resource as an Envoy has it. After a refusal it is in doubt: of one refused response Envoy applies
+// what it likes and says only what it does not.
 type holding struct {
 	version string
 	refused bool
@@ -117,8 +117,8 @@ func (s *session) nack(d delivery, detail string, at time.Time) (doubted []strin
 	return doubted
 }
 
-// holds reports whether the Envoy has every resource of the published snapshot in its version, and no cluster or listener
-// that is not served. Routes and secrets go with the listeners and clusters that name them.
+// holds reports whether the Envoy has every resource of the published snapshot in its version, and no cluster or
+// listener that is not served. Routes and secrets go with the listeners and clusters that name them.
 func (s *session) holds(published *Snapshot, serving *cachev3.Snapshot) bool {
 	return !slices.ContainsFunc(deliveredTypes, func(t deliveredType) bool {
 		return !s.holdsType(t.url, published.cache, serving)

@@ -11,8 +11,8 @@ type Input struct {
 	Routes    []policy.Route
 	Audiences []policy.Audience
 	Upstreams []policy.Upstream
-	// TableDigest names the route table. Every check carries it back, so that authz compares Envoy's match with its own in
-	// the generation in which Envoy made it.
+	// TableDigest names the route table. Every check carries it back, so that authz compares Envoy's match with its
+	// own in the generation in which Envoy made it.
 	TableDigest string
 	Settings    Settings
 }
@@ -31,8 +31,8 @@ type Settings struct {
 type Listener struct {
 	Name    string // a DNS label; names the route configuration and prefixes the clusters
 	Address string // ip:port
-	// Audience makes it the own listener of that isolated audience: only routes that list the audience exist here. Empty:
-	// every route that lists an audience which is not isolated.
+	// Audience makes it the own listener of that isolated audience: only routes that list the audience exist here.
+	// Empty: every route that lists an audience which is not isolated.
 	Audience    string
 	Certificate KeyPair
 	ClientCA    []byte // PEM: who may connect

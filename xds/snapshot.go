@@ -65,7 +65,8 @@ var deliveredTypes = []deliveredType{
 	{resource.SecretType, "secrets"},
 }
 
-// cacheSnapshot versions each resource, and each type as a whole, by content: a restart with equal content sends nothing.
+// cacheSnapshot versions each resource, and each type as a whole, by content: a restart with equal content sends
+// nothing.
 func cacheSnapshot(items map[resource.Type][]types.Resource) (*cachev3.Snapshot, error) {
 	snapshot := &cachev3.Snapshot{}
 	for url, list := range items {

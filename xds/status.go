@@ -45,7 +45,9 @@ func (s *Server) Status() []NodeStatus {
 			all = append(all, s.statusOf(session))
 		}
 	}
-	slices.SortFunc(all, func(a, b NodeStatus) int { return cmp.Or(cmp.Compare(a.Node, b.Node), a.Since.Compare(b.Since)) })
+	slices.SortFunc(all, func(a, b NodeStatus) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), a.Since.Compare(b.Since))
+	})
 	return all
 }
 

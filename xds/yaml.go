@@ -5,16 +5,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	"go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
-// YAML writes the snapshot for people, in Envoy's own words and a fixed order. Private keys are left out and certificates
-// are named by the SHA-256 of their PEM text.
+// YAML writes the snapshot for people, in Envoy's own words and a fixed order. Private keys are left out and
+// certificates are named by the SHA-256 of their PEM text.
 func (s *Snapshot) YAML() ([]byte, error) {
 	r := s.resources
 	secrets := make([]*tlsv3.Secret, 0, len(r.secrets))
@@ -36,7 +36,7 @@ func (s *Snapshot) YAML() ([]byte, error) {
 		}
 		document[name] = values
 	}
-	return yaml.Dump(document, yaml.WithIndent(2))
+	return writeYAML(document), nil
 }
 
 func messagesOf[M proto.Message](list []M) []proto.Message {
@@ -57,7 +57,26 @@ func plainValue(m proto.Message) (any, error) {
 	if err := json.Unmarshal(text, &value); err != nil {
 		return nil, fmt.Errorf("a %s cannot be written as text: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
-	return value, nil
+	return wholeNumbers(value), nil
+}
+
+// wholeNumbers writes 1048576 as such, which JSON has decoded as a floating-point number.
+func wholeNumbers(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = wholeNumbers(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = wholeNumbers(v[i])
+		}
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v)
+		}
+	}
+	return value
 }
 
 func redacted(secret *tlsv3.Secret) *tlsv3.Secret {
