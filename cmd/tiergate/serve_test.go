@@ -84,7 +84,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		},
 		"others may enter the runtime directory": {
 			func(t *testing.T, s *stage.Stage) {
-				if err := os.Chmod(s.Path("run"), 0o755); err != nil { //nolint:gosec // that is the fault
+				if err := os.Chmod(s.Path("run"), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -116,7 +116,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		},
 		"a secret can be read by others": {
 			func(t *testing.T, s *stage.Stage) {
-				if err := os.Chmod(s.Path("secrets", "acme-mdm.whsec"), 0o644); err != nil { //nolint:gosec // that is the fault
+				if err := os.Chmod(s.Path("secrets", "acme-mdm.whsec"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			},

@@ -30,7 +30,7 @@ const lockWait = time.Second
 // checkFile refuses what bbolt would report in words that do not say what to do, and what others could read or write.
 func checkFile(file string) error {
 	dir := filepath.Dir(file)
-	switch info, err := os.Stat(dir); {
+	switch info, err := os.Stat(dir); { //nolint:gosec // the operator names it
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the store's directory %s does not exist; create it (mode 0700) or set another store file", dir)
 	case err != nil:
@@ -38,7 +38,7 @@ func checkFile(file string) error {
 	case !info.IsDir():
 		return fmt.Errorf("the store file's parent %s is not a directory; set another store file", dir)
 	}
-	switch info, err := os.Stat(file); {
+	switch info, err := os.Stat(file); { //nolint:gosec // the operator names it
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:

@@ -55,7 +55,8 @@ func (s *Store) Record(ctx context.Context, kind, key string) (signals.Record, e
 
 // PutRecord implements signals.Records. A stored value that cannot be read is not overwritten (ErrCorrupt).
 func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signals.Revision) error {
-	err := firstOf(s.usable(ctx), signals.CheckKey("kind", r.Kind), signals.CheckKey("key", r.Key), signals.CheckRevision(r.Revision, expected))
+	err := firstOf(s.usable(ctx), signals.CheckKey("kind", r.Kind), signals.CheckKey("key", r.Key),
+		signals.CheckRevision(r.Revision, expected))
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func TestACL(t *testing.T) {
 		t.Fatal(err)
 	}
 	live.do(t, "ACL", "SETUSER", "sidecar", "on", ">secret", "~tg:{*}:posture*",
-		"-@all", "+getrange", "+exists", "+zrangebylex", "+xrevrange", "+xread", "+auth", "+hello", "+ping")
+		"-@all", "+getrange", "+exists", "+zrange", "+xrevrange", "+xread", "+auth", "+hello", "+ping")
 	s, err := New(Options{Address: live.socket, Username: "sidecar", Password: "secret"})
 	if err != nil {
 		t.Fatal(err)

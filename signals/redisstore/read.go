@@ -138,7 +138,9 @@ func (p *pager) fill(ctx context.Context) error {
 	if p.after != "" {
 		from = "(" + p.after
 	}
-	keys, err := p.s.works.ZRangeByLex(ctx, p.index, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(p.size)}).Result()
+	keys, err := p.s.works.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: p.index, ByLex: true, Start: from, Stop: "+", Count: int64(p.size),
+	}).Result()
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@
 //	tg:{03}:record-changes:<kind>             stream: k = key, p = id of the entry before
 //	tg:{03}:fence, tg:{00}:ping               written to wait for durability, and by Ping
 //
-// An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGEBYLEX, XREVRANGE and XREAD; one that writes also
+// An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGE, XREVRANGE and XREAD; one that writes also
 // needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go.
 package redisstore
 
