@@ -56,6 +56,7 @@ func (r *Replica) apply(p signals.Posture) {
 			return
 		}
 	}
+	p = p.Compact()
 	if r.opts.OnChange != nil {
 		r.opts.OnChange(&p)
 	}
