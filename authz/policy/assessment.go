@@ -1,79 +1,88 @@
 package policy
 
 import (
-	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/tiergate/tiergate/signals"
 )
 
 // Assessment is what a policy makes of one posture: for each signal, what each source's facts say and until when. It is
-// computed when the posture or the policy changes; a request only compares instants.
+// computed when the posture or the policy changes; a request only compares instants. A process holds one for every
+// device, so its form is a small one.
 type Assessment struct {
 	policy   *Policy
 	device   signals.DeviceID
 	revision signals.Revision
-	signals  []judgement // by index of the policy's signals
+	platform string // "": no source reports it
 	owned    ownership
+	empty    bool        // nobody has said anything of the device
+	signals  []judgement // by index of the policy's signals
+	votes    []vote      // of all signals, each judgement's together
 }
 
 // judgement is one signal of one device.
 type judgement struct {
-	variant int8 // index of the signal's variant; -1: no baseline defines the signal for the device's platform
-	votes   []vote
+	first, end uint32 // of its votes
+	variant    int8   // index of the signal's variant; -1: no baseline defines the signal for the device's platform
 }
 
 // vote is what one source's facts say of one signal.
 type vote struct {
-	source string
+	source unique.Handle[string]
+	agesAt int64 // ns since 1970; after this instant the vote is worth nothing
 	status Status
-	alarm  bool      // the source's last known values fail, whatever it has said since and however old they are
-	agesAt time.Time // after this instant the vote is worth nothing
+	alarm  bool // the source's last known values fail, whatever it has said since and however old they are
 }
 
 // Assess judges a posture. It is pure: the same posture and policy give the same assessment.
 func (p *Policy) Assess(posture *signals.Posture) *Assessment {
-	a := &Assessment{
-		policy: p, device: posture.Device, revision: posture.Revision,
-		signals: make([]judgement, len(p.signals)),
-		owned:   p.ownership(posture),
-	}
 	view := viewOf(posture, p.attests)
 	platform, _ := view.newest("platform").AsText()
-	for i := range p.signals {
-		a.signals[i] = p.signals[i].assess(view, platform)
+	owner, _ := view.newest("ownership").AsText()
+	a := &Assessment{
+		policy: p, device: posture.Device, revision: posture.Revision, platform: platform, owned: ownership{value: owner},
+		empty: len(posture.Facts) == 0, signals: make([]judgement, 0, len(p.signals)),
 	}
+	for i := range p.signals {
+		votes, variant := p.signals[i].votes(view, platform)
+		first := uint32(len(a.votes))
+		a.votes = append(a.votes, votes...)
+		a.signals = append(a.signals, judgement{first: first, end: uint32(len(a.votes)), variant: variant})
+	}
+	a.votes = slices.Clip(a.votes)
 	return a
 }
 
 // fits tells whether the assessment is of this policy and posture; a decision never mixes two generations.
-func (a *Assessment) fits(p *Policy, posture *signals.Posture) bool {
-	return a != nil && a.policy == p && a.device == posture.Device && a.revision == posture.Revision
+func (a *Assessment) fits(p *Policy, device signals.DeviceID, revision signals.Revision) bool {
+	return a != nil && a.policy == p && a.device == device && a.revision == revision
 }
 
-func (s *signal) assess(view view, platform string) judgement {
+func (a *Assessment) of(signal int) (votes []vote, variant int8) {
+	j := a.signals[signal]
+	return a.votes[j.first:j.end], j.variant
+}
+
+func (s *signal) votes(view view, platform string) ([]vote, int8) {
 	variant := s.variantFor(platform)
 	if variant < 0 {
-		return judgement{variant: -1}
+		return nil, -1
 	}
 	v := &s.variants[variant]
-	j := judgement{variant: int8(variant)}
+	var votes []vote
 	for _, source := range view.sourcesOf(v.telling()) {
-		j.votes = append(j.votes, v.vote(view, source))
+		votes = append(votes, v.vote(view, source))
 	}
-	return j
+	return votes, int8(variant)
 }
 
 // vote judges the signal by one source's own facts; what that source has never reported comes from the merged posture.
 func (v *variant) vote(view view, source string) vote {
-	ages, seen := time.Time{}, false
-	note := func(f signals.Fact) {
-		if at := f.AgesFrom().Add(v.maxAge); !seen || at.Before(ages) {
-			ages, seen = at, true
-		}
-	}
+	ages := int64(math.MinInt64)
 	status := v.expression.judge(func(attribute string) signals.Value {
 		fact, ok, unknownSince := view.own(attribute, source)
 		switch {
@@ -84,7 +93,9 @@ func (v *variant) vote(view view, source string) vote {
 				return signals.Unknown
 			}
 		}
-		note(fact)
+		if at := fact.AgesFrom().Add(v.maxAge).UnixNano(); ages == math.MinInt64 || at < ages {
+			ages = at
+		}
 		return fact.Value
 	})
 	lastKnown := v.expression.judge(func(attribute string) signals.Value {
@@ -97,20 +108,21 @@ func (v *variant) vote(view view, source string) vote {
 		}
 		return fact.Value
 	})
-	return vote{source: source, status: status, alarm: lastKnown == StatusFailing, agesAt: ages}
+	return vote{source: unique.Make(source), status: status, alarm: lastKnown == StatusFailing, agesAt: ages}
 }
 
 // fresh reports whether the vote counts at an instant. A fact exactly maxAge old still does.
-func (v *vote) fresh(at time.Time) bool { return v.status != StatusUnknown && !at.After(v.agesAt) }
+func (v *vote) fresh(at int64) bool { return v.status != StatusUnknown && at <= v.agesAt }
 
-// status folds the votes for a list that ages: the worse of the fresh ones, or the preferred source's alone.
-func (j *judgement) status(s *signal, at time.Time) Status {
-	if j.variant < 0 {
+// status folds the votes of a signal for a list that ages: the worse of the fresh ones, or the preferred source's alone.
+func (a *Assessment) status(signal int, at int64) Status {
+	votes, variant := a.of(signal)
+	if variant < 0 {
 		return StatusUnknown
 	}
-	for _, preferred := range s.variants[j.variant].prefer {
-		for i := range j.votes {
-			if v := &j.votes[i]; v.source == preferred {
+	for _, preferred := range a.policy.signals[signal].variants[variant].prefer {
+		for i := range votes {
+			if v := &votes[i]; v.source == preferred {
 				if v.fresh(at) {
 					return v.status
 				}
@@ -118,13 +130,13 @@ func (j *judgement) status(s *signal, at time.Time) Status {
 			}
 		}
 	}
-	return j.worst(at)
+	return worst(votes, at)
 }
 
-func (j *judgement) worst(at time.Time) Status {
+func worst(votes []vote, at int64) Status {
 	status := StatusUnknown
-	for i := range j.votes {
-		if v := &j.votes[i]; v.fresh(at) && status != StatusFailing {
+	for i := range votes {
+		if v := &votes[i]; v.fresh(at) && status != StatusFailing {
 			status = v.status
 		}
 	}
@@ -132,36 +144,48 @@ func (j *judgement) worst(at time.Time) Status {
 }
 
 // alarmStatus folds the votes for denyUnless: an alarm of any source counts whatever its age, preferences do not.
-func (j *judgement) alarmStatus(at time.Time) Status {
-	for i := range j.votes {
-		if j.votes[i].alarm {
+func (a *Assessment) alarmStatus(signal int, at int64) Status {
+	votes, _ := a.of(signal)
+	for i := range votes {
+		if votes[i].alarm {
 			return StatusFailing
 		}
 	}
-	return j.worst(at)
+	return worst(votes, at)
 }
 
 // describe tells an operator what each source said and how old that is.
-func (j *judgement) describe(s *signal, platform string, at time.Time) string {
+func (a *Assessment) describe(signal int, at int64) string {
+	votes, variant := a.of(signal)
 	switch {
-	case j.variant < 0 && platform == "":
+	case variant < 0 && a.platform == "":
 		return "no source reports the device's platform, so no baseline applies"
-	case j.variant < 0:
-		return "no baseline defines this signal for " + platform
-	case len(j.votes) == 0:
-		return "no source reports " + strings.Join(s.variants[j.variant].expression.attributes, ", ")
+	case variant < 0:
+		return "no baseline defines this signal for " + a.platform
+	case len(votes) == 0:
+		return "no source reports " + strings.Join(a.policy.signals[signal].variants[variant].expression.attributes, ", ")
 	}
-	said := make([]string, 0, len(j.votes))
-	for i := range j.votes {
-		v := &j.votes[i]
-		word := v.status.String()
-		if v.alarm && v.status != StatusFailing {
-			word += " now, failing before"
-		}
-		said = append(said, fmt.Sprintf("%s says %s (good until %s%s)", v.source, word, v.agesAt.UTC().Format(time.RFC3339),
-			map[bool]string{true: "", false: ", over"}[!at.After(v.agesAt)]))
+	said := make([]string, 0, len(votes))
+	for i := range votes {
+		said = append(said, votes[i].describe(at))
 	}
 	return strings.Join(said, "; ")
+}
+
+func (v *vote) describe(at int64) string {
+	text := v.source.Value() + " says " + v.status.String()
+	if v.alarm && v.status != StatusFailing {
+		text += " now, failing before"
+	}
+	switch {
+	case v.agesAt == math.MinInt64:
+		return text
+	case at > v.agesAt:
+		text += " (over since "
+	default:
+		text += " (good until "
+	}
+	return text + time.Unix(0, v.agesAt).UTC().Format(time.RFC3339) + ")"
 }
 
 // view reads a posture as far as its sources may speak.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"github.com/tiergate/tiergate/authz/identity"
-	"github.com/tiergate/tiergate/signals"
 )
 
 // membership is three-valued: what is not known of a device is neither in nor out.
@@ -32,11 +31,6 @@ type entry struct {
 // ownership is the ownership of a device as its facts tell it: it does not age and survives silence.
 type ownership struct {
 	value string // "" : nobody reported it
-}
-
-func (p *Policy) ownership(posture *signals.Posture) ownership {
-	owner, _ := viewOf(posture, p.attests).newest("ownership").AsText()
-	return ownership{value: owner}
 }
 
 // holds judges a subject. bound says that the request is bound to a device; owned is that device's ownership; identified

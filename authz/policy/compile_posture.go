@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/tiergate/tiergate/signals"
 )
@@ -70,7 +71,10 @@ func (c *compiler) platforms(b *Baseline) {
 func (c *compiler) signal(b *Baseline, name string, s Signal) {
 	field := "spec.signals." + name
 	v := variant{owner: b.Meta.Owner, contact: c.teams[b.Meta.Owner].Contact, platforms: b.Platforms, maxAge: s.MaxAge,
-		prefer: s.Prefer, fix: s.Fix}
+		fix: s.Fix}
+	for _, source := range s.Prefer {
+		v.prefer = append(v.prefer, unique.Make(source))
+	}
 	if !isDocumentName(name) {
 		c.fault(KindBaseline, b.Meta.Name, field, fmt.Sprintf("%q is no name for a signal", name), "use a-z, 0-9 and dashes")
 	}
@@ -109,7 +113,8 @@ func (c *compiler) sources(b *Baseline, field string, v *variant) {
 				"add it to the attests of a source in the settings, or ask for something else")
 		}
 	}
-	for i, p := range v.prefer {
+	for i, preferred := range v.prefer {
+		p := preferred.Value()
 		if _, ok := c.world.Sources[p]; !ok {
 			c.unknown(KindBaseline, b.Meta.Name, fmt.Sprintf("%s.prefer[%d]", field, i), fmt.Sprintf("there is no source %q", p), p,
 				slices.Sorted(maps.Keys(c.world.Sources)), "sources stand in the settings")

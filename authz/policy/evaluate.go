@@ -71,7 +71,7 @@ func (p *Policy) Evaluate(in *Input) Verdict {
 		return v
 	}
 	if len(tier.demands) > 0 || tier.identify == IdentifyUserDevice {
-		if v.Reason, v.Detail = gap(&in.Device); v.Reason != ReasonUndecided {
+		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			return v
 		}
 		p.demands(&v, tier, in, assessment)
@@ -171,7 +171,7 @@ func (p *Policy) assessment(d *Device) *Assessment {
 	switch {
 	case d.Posture == nil:
 		return nil
-	case d.Assessment.fits(p, d.Posture):
+	case d.Assessment.fits(p, d.Posture.Device, d.Posture.Revision):
 		return d.Assessment
 	}
 	return p.Assess(d.Posture)
@@ -210,7 +210,7 @@ func listed(list []int, i int) bool {
 	return false
 }
 
-func gap(d *Device) (Reason, string) {
+func gap(d *Device, a *Assessment) (Reason, string) {
 	switch {
 	case d.Gap == GapUnknown || d.Gap == GapNone && d.Posture == nil:
 		return ReasonDeviceUnknown, "no source has reported this device"
@@ -218,7 +218,7 @@ func gap(d *Device) (Reason, string) {
 		return ReasonDeviceContested, "two devices carry this name; a source reports one of them wrongly"
 	case d.Gap != GapNone || d.Posture == nil:
 		return ReasonStoreUnreachable, "the posture of this device cannot be read now"
-	case len(d.Posture.Facts) == 0:
+	case a.empty:
 		return ReasonDeviceUnknown, "no source has said anything about this device"
 	}
 	return ReasonUndecided, ""
@@ -226,17 +226,19 @@ func gap(d *Device) (Reason, string) {
 
 // demands judges every signal of the tier and keeps all that are not met.
 func (p *Policy) demands(v *Verdict, t *tier, in *Input, a *Assessment) {
+	at := in.At.UnixNano()
 	for i := range t.demands {
 		d := &t.demands[i]
-		s, j := &p.signals[d.signal], &a.signals[d.signal]
-		status := j.status(s, in.At)
+		status := StatusUnknown
 		if d.list == ListDenyUnless {
-			status = j.alarmStatus(in.At)
+			status = a.alarmStatus(d.signal, at)
+		} else {
+			status = a.status(d.signal, at)
 		}
 		if status == StatusPassing {
 			continue
 		}
-		unmet := p.unmet(d, s, j, status, in)
+		unmet := p.unmet(d, status, a, at)
 		if d.list == ListAdvise || d.list == ListDenyUnless && status == StatusUnknown && d.noteIfUnknown {
 			v.Noted = append(v.Noted, unmet)
 		} else {
@@ -245,10 +247,11 @@ func (p *Policy) demands(v *Verdict, t *tier, in *Input, a *Assessment) {
 	}
 }
 
-func (p *Policy) unmet(d *demand, s *signal, j *judgement, status Status, in *Input) Unmet {
-	platform, _ := viewOf(in.Device.Posture, p.attests).newest("platform").AsText()
-	u := Unmet{Signal: s.name, List: d.list, Status: status, Detail: j.describe(s, platform, in.At)}
-	variant := max(int(j.variant), 0) // who defines the signal elsewhere answers for its absence here
-	u.Owner, u.Contact, u.Fix = s.variants[variant].owner, s.variants[variant].contact, s.variants[variant].fix
+func (p *Policy) unmet(d *demand, status Status, a *Assessment, at int64) Unmet {
+	s := &p.signals[d.signal]
+	u := Unmet{Signal: s.name, List: d.list, Status: status, Detail: a.describe(d.signal, at)}
+	_, variant := a.of(d.signal)
+	by := &s.variants[max(int(variant), 0)] // who defines the signal elsewhere answers for its absence here
+	u.Owner, u.Contact, u.Fix = by.owner, by.contact, by.fix
 	return u
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"time"
+	"unique"
 )
 
 // World is what the settings say about the names that a policy uses. A nil field is not known: what depends on it is then
@@ -53,7 +54,7 @@ type variant struct {
 	platforms      []string // empty: every platform, known or not
 	expression     *expression
 	maxAge         time.Duration
-	prefer         []string
+	prefer         []unique.Handle[string]
 	fix            Fix
 }
 
