@@ -9,9 +9,9 @@ import (
 
 // device is what is held of one device; guarded by Replica.mu.
 type device struct {
-	posture *signals.Posture // the last one that could be read; nil if there was none
-	corrupt error            // why the stored one cannot be read
-	read    uint64           // the number of the last full read that it was seen in, or since
+	posture *signals.Packed // the last one that could be read; nil if there was none
+	corrupt error           // why the stored one cannot be read
+	read    uint64          // the number of the last full read that it was seen in, or since
 }
 
 func (d *device) revision() signals.Revision {
@@ -56,11 +56,10 @@ func (r *Replica) apply(p signals.Posture) {
 			return
 		}
 	}
-	p = p.Compact()
 	if r.opts.OnChange != nil {
 		r.opts.OnChange(&p)
 	}
-	for _, alias := range r.swap(p.Device, &p) {
+	for _, alias := range r.swap(p.Device, signals.Pack(&p)) {
 		r.contested(alias)
 	}
 }
@@ -76,7 +75,7 @@ func (r *Replica) seen(id signals.DeviceID) *device {
 }
 
 // swap puts a posture in the place of what is held, and returns the aliases that it made contested.
-func (r *Replica) swap(id signals.DeviceID, p *signals.Posture) (contested []signals.Alias) {
+func (r *Replica) swap(id signals.DeviceID, p *signals.Packed) (contested []signals.Alias) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.devices[id]

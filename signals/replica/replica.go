@@ -56,9 +56,9 @@ type Events struct {
 	Contested func(alias signals.Alias, devices []signals.DeviceID)
 }
 
-// Reading is what is known of a device. The posture is shared and must not be modified.
+// Reading is what is known of a device, in the small form in which it is held.
 type Reading struct {
-	Posture *signals.Posture
+	Posture *signals.Packed
 	// AsOf is the last instant at which we knew to be in sync: now, while the store's changes are followed; else
 	// the instant at which we noticed that they are not. A store that hangs is noticed by its own timeouts, within
 	// about 1 s.
@@ -147,10 +147,10 @@ func (r *Replica) asOf() time.Time {
 	return r.lostAt
 }
 
-// Each yields every posture that can be read, in no order, as they were at one instant.
+// Each yields every posture that can be read, in no order, as they were at one instant. Each is made for the caller.
 func (r *Replica) Each(yield func(*signals.Posture) bool) {
 	r.mu.RLock()
-	all := make([]*signals.Posture, 0, len(r.devices))
+	all := make([]*signals.Packed, 0, len(r.devices))
 	for _, d := range r.devices {
 		if d.corrupt == nil {
 			all = append(all, d.posture)
@@ -158,7 +158,7 @@ func (r *Replica) Each(yield func(*signals.Posture) bool) {
 	}
 	r.mu.RUnlock()
 	for _, p := range all {
-		if !yield(p) {
+		if !yield(p.Posture()) {
 			return
 		}
 	}
