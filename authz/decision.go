@@ -8,6 +8,8 @@ import (
 )
 
 // Decision is a verdict on record: what was answered, to whom, and on what grounds. It holds no token and no certificate.
+// Its texts may be parts of the message that was asked with: it is valid while Decided runs. Who keeps it keeps an encoded
+// one, or clones the texts.
 type Decision struct {
 	ID      string           `json:"id"` // UUIDv7
 	At      time.Time        `json:"at"`
@@ -18,7 +20,7 @@ type Decision struct {
 	Verdict policy.Verdict   `json:"verdict"`
 }
 
-// Events is how the service is observed. Any of them may be nil; none may block.
+// Events is how the service is observed. Any of them may be nil; none may block, and none may keep a Decision.
 type Events struct {
 	Decided  func(*Decision)
 	Panicked func(decision string, value any, stack []byte)

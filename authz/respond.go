@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tiergate/tiergate/authz/policy"
@@ -78,16 +80,32 @@ func respond(d *Decision) *authv3.CheckResponse {
 	return denied(d, a)
 }
 
+// text is a name and what it is set to.
+type text struct{ name, value string }
+
+// upstreamHeaders are what upstreams get; one without a value is removed.
+func upstreamHeaders(d *Decision, subject string) [5]text {
+	return [...]text{
+		{headerSubject, subject}, {headerDevice, headerSafe(d.Device)}, {headerTier, headerSafe(d.Verdict.Tier)},
+		{headerRoute, headerSafe(d.Verdict.Route)}, {headerDecision, headerSafe(d.ID)},
+	}
+}
+
+// metadataTexts are what Envoy's access log can print, on allow and deny.
+func metadataTexts(d *Decision, subject string) [7]text {
+	return [...]text{
+		{"decision_id", d.ID}, {"outcome", d.Verdict.Outcome.String()}, {"reason", string(d.Verdict.Reason)},
+		{"tier", d.Verdict.Tier}, {"route", d.Verdict.Route}, {"subject", subject}, {"policy", d.Verdict.Policy},
+	}
+}
+
 func allowed(d *Decision) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{ResponseHeadersToAdd: []*corev3.HeaderValueOption{header(headerDecision, d.ID)}}
-	for _, h := range [...]struct{ name, value string }{
-		{headerSubject, d.Subject.String()}, {headerDevice, d.Device}, {headerTier, d.Verdict.Tier},
-		{headerRoute, d.Verdict.Route}, {headerDecision, d.ID},
-	} {
+	for _, h := range upstreamHeaders(d, headerSafe(d.Subject.String())) {
 		if h.value == "" {
 			ok.HeadersToRemove = append(ok.HeadersToRemove, h.name)
 		} else {
-			ok.Headers = append(ok.Headers, header(h.name, h.value))
+			ok.Headers = append(ok.Headers, option(h.name, h.value))
 		}
 	}
 	return &authv3.CheckResponse{
@@ -95,6 +113,71 @@ func allowed(d *Decision) *authv3.CheckResponse {
 		HttpResponse:    &authv3.CheckResponse_OkResponse{OkResponse: ok},
 		DynamicMetadata: metadata(d),
 	}
+}
+
+// lastRefusal answers when an answer cannot be written: a text in it is not UTF-8, which protobuf refuses.
+var lastRefusal = func() []byte {
+	wire, err := proto.Marshal(respond(&Decision{Verdict: policy.Verdict{Reason: policy.ReasonInternal}}))
+	if err != nil {
+		panic(err)
+	}
+	return wire
+}()
+
+// respondWire is the answer in bytes: those of respond, and what cannot be written is a refusal.
+func respondWire(d *Decision) []byte {
+	wire, err := proto.Marshal(respond(d))
+	if err != nil {
+		return lastRefusal
+	}
+	return wire
+}
+
+// respondFast is respondWire for the reader of wire bytes. Allowed requests are many and their answers of one kind, so
+// they are written without building the message: a tenth of the work, and the same message once it is read.
+func respondFast(d *Decision) []byte {
+	if d.Verdict.Outcome == policy.Allow {
+		return allowedWire(d)
+	}
+	return respondWire(d)
+}
+
+// allowedWire writes the message that allowed builds: status (1), which is empty, ok_response (3) with headers (2),
+// headers_to_remove (5) and response_headers_to_add (6), dynamic_metadata (4).
+func allowedWire(d *Decision) []byte {
+	subject := headerSafe(d.Subject.String())
+	headers, members := upstreamHeaders(d, subject), metadataTexts(d, subject)
+	id := headers[len(headers)-1]
+	ok, meta := lengthSize(optionSize(id.name, id.value)), 0
+	for _, h := range headers {
+		if h.value == "" {
+			ok += textSize(h.name)
+		} else {
+			ok += lengthSize(optionSize(h.name, h.value))
+		}
+	}
+	for _, m := range members {
+		if !utf8.ValidString(m.value) {
+			return lastRefusal
+		}
+		meta += lengthSize(memberSize(m.name, m.value))
+	}
+	b := make([]byte, 0, lengthSize(0)+lengthSize(ok)+lengthSize(meta))
+	b = appendLength(b, 1, 0)
+	b = appendLength(b, 3, ok)
+	for _, h := range headers {
+		if h.value == "" {
+			b = appendText(b, 5, h.name)
+		} else {
+			b = appendOption(b, 2, h.name, h.value, overwrite)
+		}
+	}
+	b = appendOption(b, 6, id.name, id.value, overwrite)
+	b = appendLength(b, 4, meta)
+	for _, m := range members {
+		b = appendMember(b, m.name, m.value)
+	}
+	return b
 }
 
 func denied(d *Decision, a answer) *authv3.CheckResponse {
@@ -158,37 +241,48 @@ func problem(d *Decision, a answer) string {
 	return string(raw) + "\n"
 }
 
-// header overwrites: append_action is set although Envoy 1.40 ignores it on OK headers, because later ones need not.
-func header(name, value string) *corev3.HeaderValueOption {
+// overwrite is set although Envoy 1.40 ignores append_action on OK headers, because later ones need not.
+const overwrite = int32(corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
+
+func header(name, value string) *corev3.HeaderValueOption { return option(name, headerSafe(value)) }
+
+// option takes a value that is safe.
+func option(name, value string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, Value: headerSafe(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		Header:       &corev3.HeaderValue{Key: name, Value: value},
+		AppendAction: corev3.HeaderValueOption_HeaderAppendAction(overwrite),
 	}
 }
 
 // headerSafe percent-encodes what has no place in a header value: bytes outside printable ASCII, and % itself where
 // anything was encoded, so that two values never look alike.
 func headerSafe(value string) string {
-	if !strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e || r == '%' }) {
-		return value
+	for i := range len(value) {
+		if !isHeaderByte(value[i]) {
+			return headerEscaped(value)
+		}
 	}
+	return value
+}
+
+func isHeaderByte(c byte) bool { return c >= 0x20 && c <= 0x7e && c != '%' }
+
+func headerEscaped(value string) string {
 	var b strings.Builder
 	for i := range len(value) {
-		if c := value[i]; c < 0x20 || c > 0x7e || c == '%' {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
+		if c := value[i]; isHeaderByte(c) {
 			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
 	return b.String()
 }
 
-// metadata is what Envoy's access log can print, on allow and deny.
 func metadata(d *Decision) *structpb.Struct {
-	text := structpb.NewStringValue
-	return &structpb.Struct{Fields: map[string]*structpb.Value{
-		"decision_id": text(d.ID), "outcome": text(d.Verdict.Outcome.String()), "reason": text(string(d.Verdict.Reason)),
-		"tier": text(d.Verdict.Tier), "route": text(d.Verdict.Route), "subject": text(headerSafe(d.Subject.String())),
-		"policy": text(d.Verdict.Policy),
-	}}
+	fields := map[string]*structpb.Value{}
+	for _, t := range metadataTexts(d, headerSafe(d.Subject.String())) {
+		fields[t.name] = structpb.NewStringValue(t.value)
+	}
+	return &structpb.Struct{Fields: fields}
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -111,5 +112,65 @@ func TestHeaderValuesStayApart(t *testing.T) {
 			t.Errorf("%q and %q are both written %q", in, other, out)
 		}
 		seen[out] = in
+	}
+}
+
+func allowedDecision() *Decision {
+	return &Decision{
+		ID: "01890a5d-ac96-774b-bcce-b302099a8057", Device: "dev-0123456789abcdef",
+		Subject: identity.Subject{User: &identity.User{Issuer: "corp", Name: "ana@acme.example"}},
+		Verdict: policy.Verdict{Outcome: policy.Allow, Reason: policy.ReasonAllowed, Tier: "privileged", Route: "payroll-admin",
+			Policy: "sha256:" + strings.Repeat("0", 64)},
+	}
+}
+
+// TestWrittenAnswersAreThoseThatAreBuilt: the bytes of every answer are the message that respond builds, and what protobuf
+// cannot write is a refusal with both readers.
+func TestWrittenAnswersAreThoseThatAreBuilt(t *testing.T) {
+	t.Parallel()
+	told := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		texts := rapid.OneOf(rapid.Just(""), rapid.String(), rapid.StringN(120, 200, -1), rapid.StringN(1, 8, 8),
+			rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 20), func(b []byte) string { return string(b) }))
+		d := &Decision{
+			ID: texts.Draw(t, "id"), Device: texts.Draw(t, "device"),
+			Subject: identity.Subject{User: &identity.User{Issuer: "corp", Name: texts.Draw(t, "name")}},
+			Verdict: policy.Verdict{
+				Outcome: rapid.SampledFrom([]policy.Outcome{policy.Deny, policy.StepUp, policy.Allow, policy.Allow}).Draw(t, "outcome"),
+				Reason:  rapid.SampledFrom(allReasons).Draw(t, "reason"),
+				Tier:    texts.Draw(t, "tier"), Route: texts.Draw(t, "route"), Policy: texts.Draw(t, "policy"),
+			},
+		}
+		fast, stock := &authv3.CheckResponse{}, &authv3.CheckResponse{}
+		if err := proto.Unmarshal(respondFast(d), fast); err != nil {
+			t.Fatal(err)
+		}
+		if err := proto.Unmarshal(respondWire(d), stock); err != nil {
+			t.Fatal(err)
+		}
+		want := respond(d)
+		if _, err := proto.Marshal(want); err != nil {
+			told["refused"]++
+			want = respond(&Decision{Verdict: policy.Verdict{Reason: policy.ReasonInternal}})
+		}
+		told[d.Verdict.Outcome.String()]++
+		for _, got := range []*authv3.CheckResponse{fast, stock} {
+			if !proto.Equal(got, want) {
+				t.Fatalf("got  %v\nwant %v", got, want)
+			}
+		}
+	})
+	if len(told) != 4 && !t.Failed() {
+		t.Errorf("not every kind of answer was written: %v", told)
+	}
+}
+
+// TestTheLastRefusalIsOne: it must never be the empty message, which allows.
+func TestTheLastRefusalIsOne(t *testing.T) {
+	t.Parallel()
+	response := &authv3.CheckResponse{}
+	if err := proto.Unmarshal(lastRefusal, response); err != nil || codes.Code(response.GetStatus().GetCode()) != codes.Unavailable ||
+		response.GetDeniedResponse().GetStatus().GetCode() != 503 {
+		t.Errorf("%v, %v", response, err)
 	}
 }

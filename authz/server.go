@@ -1,14 +1,12 @@
 package authz
 
 import (
-	"context"
 	"errors"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
@@ -37,12 +35,12 @@ type Options struct {
 	Tokens    Tokens
 	Now       func() time.Time // default time.Now
 	Events    Events
+	// StockCodec reads and writes with protobuf's own code instead of ours (settings: authz.reader: proto).
+	StockCodec bool
 }
 
 // Server answers Check. Until SetPolicy was called it denies everything.
 type Server struct {
-	authv3.UnimplementedAuthorizationServer
-
 	opts    Options
 	current atomic.Pointer[generation]
 
@@ -58,20 +56,32 @@ func New(opts Options) *Server {
 	return &Server{opts: opts}
 }
 
-// Register adds the service to a gRPC server.
-func (s *Server) Register(g grpc.ServiceRegistrar) { authv3.RegisterAuthorizationServer(g, s) }
+// ServerOptions are what a gRPC server must be made with for Register to be of use. Other services on it, such as health,
+// are read and written as ever.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ForceServerCodecV2(Codec()), grpc.MaxRecvMsgSize(maxReceivedBytes)}
+}
 
-// Check answers one CheckRequest. The error is always nil: what goes wrong is written as a denial.
-func (s *Server) Check(_ context.Context, req *authv3.CheckRequest) (response *authv3.CheckResponse, _ error) {
+// Register adds the service to a gRPC server that was made with ServerOptions. On any other one every Check fails, since
+// gRPC cannot read what the service wants to be given.
+func (s *Server) Register(g grpc.ServiceRegistrar) { g.RegisterService(&checkService, s) }
+
+// answer is one Check, from bytes to bytes. What goes wrong is written as a denial. Nothing that it returns or leaves
+// behind is a part of the message.
+func (s *Server) answer(x *exchange) (wire []byte) {
 	start := s.opts.Now()
 	id := newDecisionID()
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.opts.Events.panicked(id, fault, debug.Stack())
-			response = respond(&Decision{ID: id, At: start, Verdict: policy.Verdict{Reason: policy.ReasonInternal}})
+			wire = respondWire(&Decision{ID: id, At: start, Verdict: policy.Verdict{Reason: policy.ReasonInternal}})
 		}
 	}()
-	return respond(s.decide(parseCall(req), id, start)), nil
+	decision := s.decide(x.call(s.opts.StockCodec), id, start)
+	if s.opts.StockCodec {
+		return respondWire(decision)
+	}
+	return respondFast(decision)
 }
 
 // decide is the way of one request: who, in what state, what the policy says, on record.
@@ -121,7 +131,7 @@ func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Devi
 	read, err := s.opts.Devices.Lookup(subject.Device)
 	switch {
 	case err == nil:
-		return policy.Device{Posture: read.Posture, AsOf: read.AsOf, Assessment: gen.assessment(read.Posture.Device)}
+		return policy.Device{Packed: read.Posture, AsOf: read.AsOf, Assessment: gen.assessment(read.Posture.Device)}
 	case errors.Is(err, signals.ErrNotFound):
 		return policy.Device{Gap: policy.GapUnknown, AsOf: read.AsOf}
 	case errors.Is(err, replica.ErrContested):
@@ -134,8 +144,8 @@ func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Devi
 // settle puts the verdict on record.
 func (s *Server) settle(id string, in *policy.Input, verdict policy.Verdict) *Decision {
 	d := &Decision{ID: id, At: in.At, Took: s.opts.Now().Sub(in.At), Request: in.Request, Subject: in.Subject, Verdict: verdict}
-	if in.Device.Posture != nil {
-		d.Device = string(in.Device.Posture.Device)
+	if device, _, known := in.Device.Version(); known {
+		d.Device = string(device)
 	}
 	s.opts.Events.decided(d)
 	return d

@@ -45,6 +45,7 @@ func (c *check) settings(s *Settings) {
 		c.fault("ingest.maxBodyBytes", fmt.Sprintf("maxBodyBytes is %d", s.Ingest.MaxBody),
 			"write a number from 1024 to 16777216")
 	}
+	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
 	c.envoy(&s.Envoy)
 	c.listens(s)
 	c.oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")

@@ -31,6 +31,13 @@ const (
 	DefaultGroupsClaim         = "groups"
 	DefaultLogLevel            = "info"
 	DefaultLogFormat           = "json"
+	DefaultReader              = ReaderFast
+)
+
+// The readers of Authz.
+const (
+	ReaderFast  = "fast"
+	ReaderProto = "proto"
 )
 
 // Load reads a settings file, fills in the defaults, makes its paths absolute and checks every field. The error is
@@ -110,6 +117,7 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	orDefault(&s.Ingest.Metrics.Listen, DefaultIngestMetricsListen)
 	orDefault(&s.Log.Level, DefaultLogLevel)
 	orDefault(&s.Log.Format, DefaultLogFormat)
+	orDefault(&s.Authz.Reader, DefaultReader)
 	if !written.Has("ingest.maxBodyBytes") {
 		s.Ingest.MaxBody = DefaultMaxBody
 	}

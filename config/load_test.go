@@ -81,6 +81,7 @@ func TestLoadEveryField(t *testing.T) {
 			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
 		},
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
+		Authz:   config.Authz{Reader: "proto"},
 		Envoy: config.Envoy{
 			Listeners: []config.Listener{
 				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem")},
@@ -113,6 +114,7 @@ func TestDefaults(t *testing.T) {
 				Listen: "127.0.0.1:8090", Metrics: config.Metrics{Listen: "127.0.0.1:9465"}, MaxBody: 1 << 20,
 			},
 			Metrics: config.Metrics{Listen: "127.0.0.1:9464"},
+			Authz:   config.Authz{Reader: "fast"},
 			Envoy:   config.Envoy{CheckTimeout: 250 * time.Millisecond},
 			Log:     config.Log{Level: "info", Format: "json"},
 		}, got); diff != "" {

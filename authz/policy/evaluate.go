@@ -35,8 +35,11 @@ type Chosen struct {
 // Device is what is known of the device that the subject is bound to: a Posture, or a Gap that says why there is none.
 type Device struct {
 	Posture *signals.Posture `json:"posture,omitempty"`
-	AsOf    time.Time        `json:"asOf,omitzero"` // the copy was current at this instant
-	Gap     Gap              `json:"gap,omitempty"`
+	// Packed is the same in the form in which a process holds it, where Posture is nil. It is unpacked only if there is no
+	// assessment that fits.
+	Packed *signals.Packed `json:"-"`
+	AsOf   time.Time       `json:"asOf,omitzero"` // the copy was current at this instant
+	Gap    Gap             `json:"gap,omitempty"`
 	// Assessment spares the work of Assess. One of another policy or posture is not used.
 	Assessment *Assessment `json:"-"`
 }
@@ -166,13 +169,27 @@ func identified(t *tier, in *Input) (Reason, string) {
 	return ReasonUndecided, ""
 }
 
+// Version names the posture; known is false if there is none.
+func (d *Device) Version() (device signals.DeviceID, revision signals.Revision, known bool) {
+	switch {
+	case d.Posture != nil:
+		return d.Posture.Device, d.Posture.Revision, true
+	case d.Packed != nil:
+		return d.Packed.Device, d.Packed.Revision, true
+	}
+	return "", 0, false
+}
+
 // assessment is the one that came with the device if it is of this policy and posture, else a new one.
 func (p *Policy) assessment(d *Device) *Assessment {
+	device, revision, known := d.Version()
 	switch {
-	case d.Posture == nil:
+	case !known:
 		return nil
-	case d.Assessment.fits(p, d.Posture.Device, d.Posture.Revision):
+	case d.Assessment.fits(p, device, revision):
 		return d.Assessment
+	case d.Posture == nil:
+		return p.Assess(d.Packed.Posture())
 	}
 	return p.Assess(d.Posture)
 }
@@ -212,11 +229,11 @@ func listed(list []int, i int) bool {
 
 func gap(d *Device, a *Assessment) (Reason, string) {
 	switch {
-	case d.Gap == GapUnknown || d.Gap == GapNone && d.Posture == nil:
+	case d.Gap == GapUnknown || d.Gap == GapNone && a == nil:
 		return ReasonDeviceUnknown, "no source has reported this device"
 	case d.Gap == GapContested:
 		return ReasonDeviceContested, "two devices carry this name; a source reports one of them wrongly"
-	case d.Gap != GapNone || d.Posture == nil:
+	case d.Gap != GapNone || a == nil:
 		return ReasonStoreUnreachable, "the posture of this device cannot be read now"
 	case a.empty:
 		return ReasonDeviceUnknown, "no source has said anything about this device"

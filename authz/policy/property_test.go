@@ -77,7 +77,14 @@ func TestRepeatable(t *testing.T) {
 		if ahead := p.Evaluate(&in); !reflect.DeepEqual(first, ahead) {
 			t.Fatalf("ahead %+v\nnow   %+v", ahead, first)
 		}
-		in.Device.Assessment = nil
+		posture := in.Device.Posture
+		for _, assessment := range []*Assessment{nil, p.Assess(posture), again.Assess(posture)} {
+			in.Device.Posture, in.Device.Packed, in.Device.Assessment = nil, signals.Pack(posture), assessment
+			if packed := p.Evaluate(&in); !reflect.DeepEqual(first, packed) {
+				t.Fatalf("packed %+v\nnow    %+v", packed, first)
+			}
+		}
+		in.Device.Posture, in.Device.Packed, in.Device.Assessment = posture, nil, nil
 		if other := again.Evaluate(&in); !reflect.DeepEqual(first, other) {
 			t.Fatalf("another compilation of the same policy: %+v, %+v", other, first)
 		}

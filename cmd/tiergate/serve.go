@@ -106,7 +106,8 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
 		Events:   o.replica(),
 	})
-	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz()})
+	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz(),
+		StockCodec: s.Authz.Reader == config.ReaderProto})
 	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
 	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
 		told: o.reloaded, watchFailed: o.watchFailed}
@@ -154,7 +155,7 @@ func (sc *sidecar) parts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	decisions := grpc.NewServer(grpc.MaxRecvMsgSize(1<<20), grpc.ConnectionTimeout(5*time.Second))
+	decisions := grpc.NewServer(append(sc.authz.ServerOptions(), grpc.ConnectionTimeout(5*time.Second))...)
 	sc.authz.Register(decisions)
 	healthpb.RegisterHealthServer(decisions, sc.health)
 	discovery := grpc.NewServer(xds.ServerOptions()...)
