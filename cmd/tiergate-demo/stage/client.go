@@ -3,12 +3,8 @@ package stage
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,48 +80,21 @@ type Unmet struct {
 	} `json:"fix"`
 }
 
-// clientKey tells connections apart: what one caller established is never used for another.
-type clientKey struct {
-	fingerprint, address string
-	http1                bool
-}
-
-type client struct{ transport *http.Transport }
-
-// Ask sends a request and reads the answer. It follows no redirect.
+// Ask sends a request and reads the answer, as a Client does, with the listeners and callers of the stage.
 func (s *Stage) Ask(ctx context.Context, r Request) Answer {
 	began := time.Now()
-	answer, err := s.ask(ctx, r)
-	answer.Took, answer.Err = time.Since(began), err
-	return answer
-}
-
-func (s *Stage) ask(ctx context.Context, r Request) (Answer, error) {
 	address, err := s.Ports.Listener(r.Listener)
 	if err != nil {
-		return Answer{}, err
+		return Answer{Took: time.Since(began), Err: err}
 	}
-	if r.Address != "" {
-		address = r.Address
+	if r.Address == "" {
+		r.Address = address
 	}
-	pair, token, err := s.credentials(r)
-	if err != nil {
-		return Answer{}, err
+	if r.Pair, r.Token, err = s.credentials(r); err != nil {
+		return Answer{Took: time.Since(began), Err: err}
 	}
-	request, err := httpRequest(ctx, r, token)
-	if err != nil {
-		return Answer{}, err
-	}
-	response, err := s.client(pair, address, r.HTTP1).transport.RoundTrip(request)
-	if err != nil {
-		return Answer{}, err
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return Answer{}, fmt.Errorf("read the answer: %w", err)
-	}
-	answer := Answer{Status: response.StatusCode, Proto: response.Proto, Header: response.Header, Body: body}
-	return answer, answer.decode()
+	r.As, r.Listener = "", ""
+	return s.client.Ask(ctx, r)
 }
 
 func (s *Stage) credentials(r Request) (pair *devca.Pair, token string, err error) {
@@ -191,38 +160,4 @@ func (a *Answer) decode() error {
 		}
 	}
 	return nil
-}
-
-// client returns the connections of one certificate to one listener.
-func (s *Stage) client(pair *devca.Pair, address string, http1 bool) *client {
-	key := clientKey{address: address, http1: http1}
-	if pair != nil {
-		key.fingerprint = pair.Fingerprint()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.clients[key] == nil {
-		s.clients[key] = newClient(pair, address, http1, s.Cast.Servers)
-	}
-	return s.clients[key]
-}
-
-func newClient(pair *devca.Pair, address string, http1 bool, servers *devca.CA) *client {
-	config := &tls.Config{RootCAs: devca.Pool(servers), MinVersion: tls.VersionTLS12}
-	if pair != nil {
-		certificate := pair.TLS()
-		// Shown even to a listener that does not list its CA: what happens then is what is to be seen.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return &certificate, nil
-		}
-	}
-	protocols := &http.Protocols{}
-	protocols.SetHTTP1(http1)
-	protocols.SetHTTP2(!http1)
-	return &client{transport: &http.Transport{
-		TLSClientConfig: config, Protocols: protocols, MaxIdleConnsPerHost: 16, DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		},
-	}}
 }

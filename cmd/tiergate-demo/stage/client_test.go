@@ -189,3 +189,22 @@ func TestValkey(t *testing.T) {
 		t.Error("it did not come back")
 	}
 }
+
+// TestClientKnowsNoCast: what a Client cannot honour is an error and not left out in silence.
+func TestClientKnowsNoCast(t *testing.T) {
+	s := newStage(t, StoreEmbedded)
+	c := NewClient(s.Cast.Servers)
+	for name, r := range map[string]Request{
+		"a caller":   {As: "ana", Address: s.Ports.Ingress, Host: PortalHost},
+		"a listener": {Listener: ListenerIngress, Address: s.Ports.Ingress, Host: PortalHost},
+		"no address": {Pair: s.Cast.Pairs["deployer"], Host: PortalHost},
+	} {
+		if answer := c.Ask(t.Context(), r); answer.Err == nil || !strings.Contains(answer.Err.Error(), "ask the Stage") {
+			t.Errorf("%s: %v", name, answer.Err)
+		}
+	}
+	c.Close()
+	if answer := c.Ask(t.Context(), Request{Address: s.Ports.Ingress, Host: PortalHost}); answer.Err == nil {
+		t.Error("a closed client asked")
+	}
+}

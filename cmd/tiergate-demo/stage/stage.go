@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 )
 
 // The stores that a stage can have.
@@ -39,9 +38,7 @@ type Stage struct {
 
 	binaries Binaries
 	ownDir   bool
-
-	mu      sync.Mutex
-	clients map[clientKey]*client
+	client   *Client
 }
 
 // New lays out a stage. It starts nothing; Close removes what it made.
@@ -59,7 +56,7 @@ func New(o Options) (*Stage, error) {
 		}
 		o.Binaries = found
 	}
-	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries, clients: map[clientKey]*client{}}
+	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries}
 	s.Processes = NewSupervisor(o.Events)
 	if err := s.layOut(); err != nil {
 		return nil, errors.Join(fmt.Errorf("lay out the stage: %w", err), s.Close())
@@ -79,6 +76,7 @@ func (s *Stage) layOut() error {
 	if err := s.Cast.make(); err != nil {
 		return err
 	}
+	s.client = NewClient(s.Cast.Servers)
 	if err := s.Cast.write(s.Dir); err != nil {
 		return err
 	}
@@ -145,11 +143,9 @@ func (s *Stage) Start(ctx context.Context) error {
 
 // Close ends all processes, the last started first, and removes the directory if New made it. It is idempotent.
 func (s *Stage) Close() error {
-	s.mu.Lock()
-	for _, c := range s.clients {
-		c.transport.CloseIdleConnections()
+	if s.client != nil {
+		s.client.Close()
 	}
-	s.mu.Unlock()
 	err := s.Processes.Stop()
 	if s.ownDir {
 		err = errors.Join(err, os.RemoveAll(s.Dir))
