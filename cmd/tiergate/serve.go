@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -196,6 +197,7 @@ func (sc *sidecar) announce(ctx context.Context) error {
 	case <-time.After(loadWithin):
 		sc.observer.log.Warn("the postures are not loaded yet; routes that look at a device answer 503 until they are")
 	}
+	debug.FreeOSMemory() // what reading all postures took and will not be needed again
 	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	sc.observer.log.Info("serving")
 	<-ctx.Done()

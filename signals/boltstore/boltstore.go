@@ -43,7 +43,7 @@ var _ signals.Store = (*Store)(nil)
 
 // held is a posture in memory, or why it cannot be read.
 type held struct {
-	posture signals.Posture
+	posture *signals.Packed
 	corrupt error
 }
 
@@ -81,7 +81,7 @@ func (s *Store) load() error {
 		return tx.Bucket(bucketPostures).ForEach(func(key, value []byte) error {
 			device := signals.DeviceID(key)
 			p, err := decodePosture(device, value)
-			postures[device] = held{posture: p, corrupt: err}
+			postures[device] = held{posture: signals.Pack(&p), corrupt: err}
 			return nil
 		})
 	})

@@ -18,7 +18,7 @@ type feedName struct {
 type change struct {
 	feed    feedName
 	key     string
-	posture *signals.Posture // the new version, for the memory; nil for a record
+	posture *signals.Packed // the new version, for the memory; nil for a record
 }
 
 // feed remembers the newest changes. Change number n (from 1) is keys[n-1-dropped].
@@ -46,7 +46,7 @@ func (s *Store) announce(made []change) {
 	defer s.mu.Unlock()
 	for _, c := range made {
 		if c.posture != nil {
-			s.postures[c.posture.Device] = held{posture: *c.posture}
+			s.postures[c.posture.Device] = held{posture: c.posture}
 		}
 		f := s.feedOf(c.feed)
 		f.keys = append(f.keys, c.key)

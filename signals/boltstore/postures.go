@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"context"
-	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -10,12 +9,6 @@ import (
 )
 
 var posturesFeed = feedName{postures: true}
-
-// own returns a copy that shares nothing that can be changed.
-func own(p signals.Posture) signals.Posture {
-	p.Aliases, p.Facts = slices.Clone(p.Aliases), slices.Clone(p.Facts)
-	return p
-}
 
 // Posture implements signals.Postures. It reads memory only.
 func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (signals.Posture, error) {
@@ -31,7 +24,7 @@ func (s *Store) Posture(ctx context.Context, device signals.DeviceID) (signals.P
 	case h.corrupt != nil:
 		return signals.Posture{}, h.corrupt
 	}
-	return own(h.posture), nil
+	return *h.posture.Posture(), nil
 }
 
 // PutPosture implements signals.Postures. A stored value that cannot be read is not overwritten (ErrCorrupt): it
@@ -62,7 +55,7 @@ func (s *Store) PutPosture(ctx context.Context, p signals.Posture, expected sign
 		if revision != expected {
 			return change{}, signals.ErrConflict
 		}
-		return change{feed: posturesFeed, key: string(p.Device), posture: &kept}, bucket.Put(key, raw)
+		return change{feed: posturesFeed, key: string(p.Device), posture: signals.Pack(&kept)}, bucket.Put(key, raw)
 	})
 }
 
@@ -94,7 +87,7 @@ func (s *Store) EachPosture(
 		if err := s.usable(ctx); err != nil {
 			return "", err
 		}
-		if err := yield(own(h.posture)); err != nil {
+		if err := yield(*h.posture.Posture()); err != nil {
 			return "", err
 		}
 	}
