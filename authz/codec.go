@@ -102,6 +102,8 @@ var checkService = grpc.ServiceDesc{
 
 // handleCheck answers one Check. It fails only where gRPC could not receive one whole message, and has told so already.
 // Interceptors see that there is a Check and not what is in it.
+//
+//nolint:revive // context-as-argument: gRPC wants the arguments in this order
 func handleCheck(srv any, ctx context.Context, receive func(any) error, between grpc.UnaryServerInterceptor) (any, error) {
 	x, _ := exchanges.Get().(*exchange)
 	defer x.release()

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -51,7 +52,8 @@ func TestUndecodableIsAWrittenDenial(t *testing.T) {
 		s := New(Options{StockCodec: stock, Tokens: onePerson{}, Events: Events{Decided: func(d *Decision) { detail = d.Verdict.Detail }}})
 		s.SetPolicy(compiled(t, "app", "/**"))
 		for name, message := range map[string][]byte{
-			"garbage": []byte("garbage"), "a lone tag": {0x0a}, "an end of no group": {0x0c}, "too large": make([]byte, maxMessageBytes+1),
+			"a request with a body": append(marshal(t, request("good", nil)), at(pathHTTP, 12, strings.Repeat("b", maxMessageBytes))...),
+			"garbage":               []byte("garbage"), "a lone tag": {0x0a}, "an end of no group": {0x0c}, "too large": make([]byte, maxMessageBytes+1),
 		} {
 			response := answerTo(t, s, message)
 			if codes.Code(response.GetStatus().GetCode()) != codes.InvalidArgument || reasonOf(response) != "malformed" ||

@@ -112,8 +112,8 @@ type Metrics struct {
 // Authz is how Check is answered.
 type Authz struct {
 	// Reader: "fast" (tiergate's own reader of the wire bytes of a CheckRequest; the default) or "proto" (protobuf's code,
-	// for requests and answers; about three times the CPU of a whole Check). Both decide alike; proto is there for the case
-	// that fast is ever suspected of a fault.
+	// for requests and answers, at several times the cost). Both decide alike; proto is there for the case that fast is
+	// ever suspected of a fault.
 	Reader string `yaml:"reader,omitempty"`
 }
 
