@@ -54,12 +54,22 @@ func isSchemeRune(r rune) bool {
 	return isAlphanumeric(r) || r < 0x7f && strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// isToken68 follows RFC 9110, section 11.2.
+// token68 are the bytes of RFC 9110, section 11.2, but for the = at the end.
+var token68 = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c < 0x80 && (isAlphanumeric(rune(c)) || strings.IndexByte("-._~+/", byte(c)) >= 0)
+	}
+	return table
+}()
+
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/", r)
-	})
+	for i := range len(s) {
+		if !token68[s[i]] {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func isAlphanumeric(r rune) bool {

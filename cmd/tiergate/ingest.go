@@ -43,7 +43,7 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	tuneMemory(o.log)
+	limitMemory(o.log)
 	store, err := openStore(s)
 	if err != nil {
 		return err
@@ -59,6 +59,7 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 		return err
 	}
 	parts = append(parts,
+		part{"collector", paceCollector},
 		part{"store check", ready.run},
 		part{"probes", func(ctx context.Context) error { return admin.Serve(ctx, probes, admin.Probes(ready.err, o.metrics())) }})
 	o.log.Info("receiving")

@@ -1,33 +1,65 @@
 package main
 
 import (
+	"context"
 	"math"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 )
 
 // What the garbage collector is told unless GOGC or GOMEMLIMIT say otherwise. A sidecar's live heap is small next to what
-// each request leaves behind, so collecting at five times the live heap instead of twice halves the collector's work.
+// each request leaves behind, so collecting at five times the live heap instead of twice halves the collector's work. With
+// many devices the live heap is large, and so much room would only cost memory: garbage then gets a fixed room.
 const (
-	defaultGOGC = 400
-	limitShare  = 0.9 // of the cgroup's limit: the rest is for what the Go heap does not count
+	mostGOGC    = 400
+	leastGOGC   = 50
+	garbageRoom = 32 << 20 // bytes
+	limitShare  = 0.9      // of the cgroup's limit: the rest is for what the Go heap does not count
+	paceEvery   = 2 * time.Second
 )
 
-// tuneMemory sets the collector's pace, and keeps the heap below the container's limit by collecting more often near it.
-func tuneMemory(log *zap.Logger) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(defaultGOGC)
-	}
+// limitMemory keeps the heap below the container's limit by collecting more often near it.
+func limitMemory(log *zap.Logger) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		if limit, ok := cgroupLimit("/sys/fs/cgroup"); ok {
 			debug.SetMemoryLimit(int64(float64(limit) * limitShare))
 		}
 	}
 	log.Info("memory", zap.Int64("limitBytes", debug.SetMemoryLimit(-1)), zap.String("GOGC", os.Getenv("GOGC")))
+}
+
+// paceCollector sets the collector's pace by the size of the live heap, until ctx ends.
+func paceCollector(ctx context.Context) error {
+	if os.Getenv("GOGC") != "" {
+		<-ctx.Done()
+		return nil
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	tick := time.NewTicker(paceEvery)
+	defer tick.Stop()
+	for pace := 0; ; {
+		metrics.Read(live)
+		if next := gcPercent(live[0].Value.Uint64()); next != pace {
+			debug.SetGCPercent(next)
+			pace = next
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// gcPercent is the GOGC with which garbage may take garbageRoom beside a live heap of so many bytes.
+func gcPercent(live uint64) int {
+	return int(min(max(garbageRoom*100/max(live, 1), leastGOGC), mostGOGC)) //nolint:gosec // between the two bounds
 }
 
 // cgroupLimit reads the memory limit of this process's cgroup in bytes: memory.max of version 2, memory.limit_in_bytes of

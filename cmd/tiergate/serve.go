@@ -65,7 +65,7 @@ func runServe(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	tuneMemory(o.log)
+	limitMemory(o.log)
 	store, err := openStore(s)
 	if err != nil {
 		return err
@@ -162,6 +162,7 @@ func (sc *sidecar) parts() ([]part, error) {
 	discovery := grpc.NewServer(xds.ServerOptions()...)
 	sc.xds.Register(discovery)
 	parts := []part{
+		{"collector", paceCollector},
 		{"replica", sc.replica.Run},
 		{"policy", sc.reloader.run},
 		{"xds upkeep", sc.xds.Run},
