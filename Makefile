@@ -13,6 +13,8 @@ STORE ?= redis
 # How long each fuzz target runs, and how often each benchmark.
 FUZZTIME ?= 10s
 BENCHCOUNT ?= 6
+# How many interleaved rounds make bench does; each takes about half a minute.
+ROUNDS ?= 5
 # For one test: make test TESTFLAGS='-run TestName'.
 TESTFLAGS ?=
 
@@ -68,10 +70,22 @@ fuzz: tools ## Fuzz every target for FUZZTIME (10s)
 	 done
 
 .PHONY: bench
-bench: tools build $(TOOLS)/benchstat ## Run the benchmarks; OLD=FILE compares with an earlier .out/bench.txt
+bench: tools bin/tiergate-bench ## Measure decisions beside servers that decide nothing, and through Envoy (ROUNDS=n; Linux, two cores)
+	@bin/tiergate-bench -rounds $(ROUNDS) -out .out/bench.txt
+
+.PHONY: bench-gate
+bench-gate: bin/tiergate-bench ## Fail if a decision costs more CPU than 1/1.3 of an AlwaysOK server; half a minute
+	@bin/tiergate-bench gate
+
+.PHONY: bin/tiergate-bench
+bin/tiergate-bench: build
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ ./e2e/bench
+
+.PHONY: microbench
+microbench: tools build $(TOOLS)/benchstat ## Run the Go benchmarks; OLD=FILE compares with an earlier .out/microbench.txt
 	@mkdir -p .out
-	@go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./... | grep -v 'no test files' | tee .out/bench.txt
-	@$(TOOLS)/benchstat $(OLD) .out/bench.txt
+	@go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./... | grep -v 'no test files' | tee .out/microbench.txt
+	@$(TOOLS)/benchstat $(OLD) .out/microbench.txt
 
 .PHONY: prove
 prove: ## What takes long: everything three times in random order, the race detector too, and each fuzz target for a minute

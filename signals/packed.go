@@ -71,7 +71,7 @@ func (k *Packed) Posture() *Posture {
 		var f Fact
 		for _, name := range [...]*string{&f.Attribute, &f.Source, &f.Path} {
 			length, n := binary.Uvarint([]byte(shape[:min(len(shape), binary.MaxVarintLen64)]))
-			*name, shape = shape[n:n+int(length)], shape[n+int(length):] //nolint:gosec // Pack wrote the length
+			*name, shape = shape[n:n+int(length)], shape[n+int(length):] // Pack wrote the length
 		}
 		f.Value, data = cutValue(data)
 		fromPrevious, n := binary.Varint(data)
@@ -109,7 +109,7 @@ func cutValue(data []byte) (Value, []byte) {
 		return Bool(kind>>4 == 1), rest
 	case KindText:
 		length, n := binary.Uvarint(rest)
-		end := n + int(length) //nolint:gosec // Pack wrote the length
+		end := n + int(length) // Pack wrote the length
 		return Text(string(rest[n:end])), rest[end:]
 	case KindNumber:
 		return Number(math.Float64frombits(binary.LittleEndian.Uint64(rest))), rest[8:]

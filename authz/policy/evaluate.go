@@ -246,11 +246,9 @@ func (p *Policy) demands(v *Verdict, t *tier, in *Input, a *Assessment) {
 	at := in.At.UnixNano()
 	for i := range t.demands {
 		d := &t.demands[i]
-		status := StatusUnknown
+		status := a.status(d.signal, at)
 		if d.list == ListDenyUnless {
 			status = a.alarmStatus(d.signal, at)
-		} else {
-			status = a.status(d.signal, at)
 		}
 		if status == StatusPassing {
 			continue

@@ -59,7 +59,7 @@ func paceCollector(ctx context.Context) error {
 
 // gcPercent is the GOGC with which garbage may take garbageRoom beside a live heap of so many bytes.
 func gcPercent(live uint64) int {
-	return int(min(max(garbageRoom*100/max(live, 1), leastGOGC), mostGOGC)) //nolint:gosec // between the two bounds
+	return int(min(max(garbageRoom*100/max(live, 1), leastGOGC), mostGOGC))
 }
 
 // cgroupLimit reads the memory limit of this process's cgroup in bytes: memory.max of version 2, memory.limit_in_bytes of

@@ -1,0 +1,124 @@
+package world
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/config/policyfile"
+)
+
+// Site is one tiergate: settings, a policy and a store of its own.
+type Site struct {
+	Dir      string
+	Settings string // the settings file for `tiergate serve`
+	Socket   string // where it answers Check
+	Probes   string // host:port of /readyz
+	Policy   *policy.Policy
+	Request  []byte // the encoded CheckRequest for it
+}
+
+var settings = template.Must(template.New("settings").Parse(`runtimeDir: run
+policy: {dir: policy}
+store: {embedded: {file: store.db}}
+identity:
+  devices: {bundleFile: {{.CA}}, bind: certificate}
+  issuers:
+    - {name: corp, issuer: "{{.Issuer}}", audiences: ["{{.Audience}}"], jwksFile: {{.JWKS}}, type: at+jwt}
+sources:
+  - name: {{.Source}}
+    type: standard
+    attests: [{{range $i, $a := .Attests}}{{if $i}}, {{end}}{{$a}}{{end}}]
+    secretFiles: [source.whsec]
+ingest: {listen: "{{.Ingest}}"}
+metrics: {listen: "{{.Probes}}"}
+log: {level: info, format: json}
+`))
+
+// Site lays out a tiergate with so many routes and devices in the directory of that name.
+func (w *World) Site(ctx context.Context, name string, routes, devices int) (*Site, error) {
+	s := &Site{Dir: w.path(name)}
+	s.Settings, s.Socket = filepath.Join(s.Dir, "settings.yaml"), filepath.Join(s.Dir, "run", "authz.sock")
+	dir := filepath.Join(s.Dir, "policy")
+	if err := writePolicy(dir, routes); err != nil {
+		return nil, err
+	}
+	if err := w.writeSettings(s); err != nil {
+		return nil, err
+	}
+	files, err := policyfile.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	compiled, problems := policyfile.Compile(files, Vouched())
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("the generated policy: %w", problems)
+	}
+	s.Policy = compiled
+	if s.Request, err = w.request(compiled.Table().Digest()); err != nil {
+		return nil, err
+	}
+	return s, w.writeStore(ctx, filepath.Join(s.Dir, "store.db"), devices)
+}
+
+// Vouched is the world as the settings of a site describe it to its policy.
+func Vouched() policy.World {
+	return policy.World{Sources: map[string][]string{source: attributes()}, Issuers: []string{"corp"},
+		TrustDomains: []string{}}
+}
+
+func attributes() []string {
+	names := make([]string, 0, len(good))
+	for _, g := range good {
+		names = append(names, g.attribute)
+	}
+	return names
+}
+
+func (w *World) writeSettings(s *Site) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	s.Probes = ports[0]
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	text := "whsec_" + base64.StdEncoding.EncodeToString(secret) + "\n"
+	if err := os.WriteFile(filepath.Join(s.Dir, "source.whsec"), []byte(text), 0o600); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(s.Settings, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := settings.Execute(file, map[string]any{
+		"CA": w.CA("devices"), "JWKS": w.path("pki", "jwks.json"), "Issuer": issuerURL, "Audience": audience,
+		"Source": source, "Attests": attributes(), "Ingest": ports[1], "Probes": ports[0],
+	}); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// freePorts asks the kernel for addresses on loopback, all at once so that they differ.
+func freePorts(n int) ([]string, error) {
+	addresses := make([]string, 0, n)
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer listener.Close()
+		addresses = append(addresses, listener.Addr().String())
+	}
+	return addresses, nil
+}
