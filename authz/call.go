@@ -6,6 +6,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/tiergate/tiergate/authz/policy"
 )
 
 // Limits of what one Check may carry. Envoy's own default limit on all request headers is 60 KiB and 100 headers.
@@ -16,8 +18,8 @@ const (
 
 // Keys of the context_extensions that our own xDS puts on routes.
 const (
-	extensionRoute = "tiergate.route"
-	extensionTable = "tiergate.table"
+	extensionRoute = policy.ContextRoute
+	extensionTable = policy.ContextTable
 )
 
 // Call is what a decision uses of a CheckRequest; nothing behind it knows a protobuf. Its texts are valid until the answer

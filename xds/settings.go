@@ -45,8 +45,8 @@ type KeyPair struct {
 
 // Keys of the context_extensions that every check carries (envoy.service.auth.v3.AttributeContext.context_extensions).
 const (
-	ContextRoute    = "tiergate.route"    // the policy route's name; empty where Envoy proxies nothing
-	ContextTable    = "tiergate.table"    // Input.TableDigest
+	ContextRoute    = policy.ContextRoute // the policy route's name; empty where Envoy proxies nothing
+	ContextTable    = policy.ContextTable // Input.TableDigest
 	ContextListener = "tiergate.listener" // Listener.Name
 )
 

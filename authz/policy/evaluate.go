@@ -25,6 +25,13 @@ type Request struct {
 	Chosen *Chosen `json:"chosen,omitempty"`
 }
 
+// Keys of the context_extensions (envoy.service.auth.v3.AttributeContext) by which an Envoy that our xDS programmed tells
+// its choice. Written by xds, read by authz.
+const (
+	ContextRoute = "tiergate.route" // the route's name; empty where Envoy proxies nothing
+	ContextTable = "tiergate.table" // the digest of the table that Envoy chose from
+)
+
 // Chosen is what the context_extensions of our routes say.
 type Chosen struct {
 	Route string `json:"route"`

@@ -34,11 +34,12 @@ func TestCgroupLimit(t *testing.T) {
 	}
 }
 
-// TestPaceOfTheCollector: five times a small live heap, a fixed room beside a larger one, never less than half of it.
+// TestPaceOfTheCollector: four times a small live heap for garbage, a fixed room beside a larger one, never less than twice it.
 func TestPaceOfTheCollector(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: mostGOGC, 1 << 20: mostGOGC, 8 << 20: 400, 16 << 20: 200, 32 << 20: 100, 64 << 20: 50, 1 << 40: leastGOGC, 1<<64 - 1: leastGOGC,
+		0: mostGOGC, 1 << 20: mostGOGC, 16 << 20: 400, 20 << 20: 320, 32 << 20: 200, 64 << 20: 200, 1 << 40: leastGOGC,
+		1<<64 - 1: leastGOGC,
 	} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("%d bytes: %d, want %d", live, got, want)

@@ -86,6 +86,10 @@ func TestWebFaults(t *testing.T) {
 	if _, err := Web(webOptions(refusing), stranger); err == nil {
 		t.Error("a client without a certificate was served")
 	}
+	// In TLS 1.3 a client learns of its refusal when it writes or reads, whichever comes first.
+	if _, err := Web(webOptions(refusing), stranger); err == nil {
+		t.Error("a client without a certificate was answered")
+	}
 	for want, try := range map[string]func() error{
 		"should be a 200":   func() error { _, err := Web(webOptions(refusing), client); return err },
 		"no content-length": func() error { _, err := Web(webOptions(endless), other); return err },
