@@ -93,7 +93,7 @@ func settle(ctx context.Context, pid int) error {
 	for began := time.Now(); time.Since(began) < settleWithin; {
 		before, err := cpuTime(pid)
 		if err != nil {
-			return err
+			return fmt.Errorf("process %d is gone as soon as it was ready: %w", pid, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -101,8 +101,11 @@ func settle(ctx context.Context, pid int) error {
 		case <-time.After(settleEvery):
 		}
 		after, err := cpuTime(pid)
-		if err != nil || after-before < settled {
-			return err
+		if err != nil {
+			return fmt.Errorf("process %d is gone as soon as it was ready: %w", pid, err)
+		}
+		if after-before < settled {
+			return nil
 		}
 	}
 	return fmt.Errorf("process %d is still busy %v after it was ready, and nobody asks it anything", pid, settleWithin)
