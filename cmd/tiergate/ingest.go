@@ -17,21 +17,7 @@ import (
 )
 
 func newIngest() *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "ingest --config FILE",
-		Short: "Receive webhooks and keep the posture of devices (one or a few per Redis)",
-		Args:  cobra.NoArgs,
-	}
-	configFlag(c, &file, true)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := loadSettings(file)
-		if err != nil {
-			return err
-		}
-		return runIngest(c.Context(), settings)
-	}
-	return c
+	return process("ingest", "Receive webhooks and keep the posture of devices (one or a few per Redis)", runIngest)
 }
 
 func runIngest(ctx context.Context, s *config.Settings) error {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tiergate/tiergate/config"
 )
 
 // The exit statuses.
@@ -96,6 +98,21 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 		return usageError{fmt.Errorf("say which; see '%s --help'", c.CommandPath())}
 	}}
 	c.AddCommand(subs...)
+	return c
+}
+
+// process is a command that runs until it is told to end.
+func process(verb, short string, run func(context.Context, *config.Settings) error) *cobra.Command {
+	var file string
+	c := &cobra.Command{Use: verb + " --config FILE", Short: short, Args: cobra.NoArgs}
+	configFlag(c, &file, true)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		settings, err := loadSettings(file)
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), settings)
+	}
 	return c
 }
 

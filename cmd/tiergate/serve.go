@@ -28,22 +28,9 @@ import (
 const loadWithin = 3 * time.Second
 
 func newServe() *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "serve --config FILE",
-		Short: "Answer and program the Envoy beside this process",
-		Long: "Serves ext_authz, xDS and the admin socket as Unix sockets in the runtime directory. With the embedded store the\n" +
-			"receiver of webhooks runs in this process too.",
-		Args: cobra.NoArgs,
-	}
-	configFlag(c, &file, true)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := loadSettings(file)
-		if err != nil {
-			return err
-		}
-		return runServe(c.Context(), settings)
-	}
+	c := process("serve", "Answer and program the Envoy beside this process", runServe)
+	c.Long = "Serves ext_authz, xDS and the admin socket as Unix sockets in the runtime directory. With the embedded store the\n" +
+		"receiver of webhooks runs in this process too."
 	return c
 }
 
