@@ -25,7 +25,7 @@ type compiler struct {
 	tierAt    map[string]int
 	audiences []audience
 	audAt     map[string]int
-	upstream  map[string]bool
+	known     map[string][]string // kind → the names of its documents, sorted
 	routes    []*route
 	hosts     map[string][]string
 	places    map[string][]*route // host and shape of path → the routes there
@@ -36,8 +36,13 @@ type compiler struct {
 func newCompiler(spec Spec, world World) *compiler {
 	c := &compiler{
 		spec: sorted(spec), world: world, teams: map[string]Team{}, signals: map[string]*signal{}, tierAt: map[string]int{},
-		audAt: map[string]int{}, upstream: map[string]bool{}, hosts: map[string][]string{}, places: map[string][]*route{},
+		audAt: map[string]int{}, hosts: map[string][]string{}, places: map[string][]*route{},
 		used: map[string]bool{}, dangling: map[string]bool{},
+	}
+	c.known = map[string][]string{
+		KindTier:     names(c.spec.Tiers, func(d Tier) Meta { return d.Meta }),
+		KindAudience: names(c.spec.Audiences, func(d Audience) Meta { return d.Meta }),
+		KindUpstream: names(c.spec.Upstreams, func(d Upstream) Meta { return d.Meta }),
 	}
 	env, err := newEnvironment()
 	if err != nil {
@@ -140,9 +145,10 @@ func (c *compiler) anyTeam() string {
 }
 
 // refer notes that something uses a document and reports a name that no document has.
-func (c *compiler) refer(from, name, field, kind, to string, known []string) bool {
-	if !slices.Contains(known, to) {
-		c.unknown(from, name, field, fmt.Sprintf("there is no %s %q", kind, to), to, known, "write the document or correct the name")
+func (c *compiler) refer(from, name, field, kind, to string) bool {
+	if _, ok := slices.BinarySearch(c.known[kind], to); !ok {
+		c.unknown(from, name, field, fmt.Sprintf("there is no %s %q", kind, to), to, c.known[kind],
+			"write the document or correct the name")
 		c.dangling[kind] = true
 		return false
 	}

@@ -13,7 +13,6 @@ func (c *compiler) upstreams() {
 	for i := range c.spec.Upstreams {
 		u := &c.spec.Upstreams[i]
 		c.owner(KindUpstream, u.Meta)
-		c.upstream[u.Meta.Name] = true
 		if len(u.Endpoints) == 0 {
 			c.fault(KindUpstream, u.Meta.Name, "spec.endpoints", "the upstream has no endpoint", `endpoints: ["127.0.0.1:8443"]`)
 		}
@@ -103,11 +102,10 @@ func hostFault(host string) string {
 }
 
 func (c *compiler) routeReferences(r *Route, compiled *route) {
-	if c.refer(KindRoute, r.Meta.Name, "spec.tier", KindTier, r.Tier, names(c.spec.Tiers, func(d Tier) Meta { return d.Meta })) {
+	if c.refer(KindRoute, r.Meta.Name, "spec.tier", KindTier, r.Tier) {
 		compiled.tier = c.tierAt[r.Tier]
 	}
-	upstreams := names(c.spec.Upstreams, func(d Upstream) Meta { return d.Meta })
-	c.refer(KindRoute, r.Meta.Name, "spec.upstream", KindUpstream, r.Upstream, upstreams)
+	c.refer(KindRoute, r.Meta.Name, "spec.upstream", KindUpstream, r.Upstream)
 	if len(r.Audiences) == 0 {
 		c.fault(KindRoute, r.Meta.Name, "spec.audiences", "the route lists no audience, so nobody could use it", "audiences: [employees]")
 	}
@@ -116,7 +114,7 @@ func (c *compiler) routeReferences(r *Route, compiled *route) {
 		if slices.Contains(r.Audiences[:i], name) {
 			c.fault(KindRoute, r.Meta.Name, field, fmt.Sprintf("audience %q is listed twice", name), "remove one")
 		}
-		if c.refer(KindRoute, r.Meta.Name, field, KindAudience, name, names(c.spec.Audiences, func(d Audience) Meta { return d.Meta })) {
+		if c.refer(KindRoute, r.Meta.Name, field, KindAudience, name) {
 			compiled.audiences = append(compiled.audiences, c.audAt[name])
 		}
 	}

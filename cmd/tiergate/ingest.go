@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -68,12 +67,8 @@ func receiverParts(s *config.Settings, store signals.Store, o *observer) ([]part
 	}
 	return []part{
 		{"receiver", receiver.Run},
-		{"webhooks", func(ctx context.Context) error { return serveWebhooks(ctx, listener, receiver.Handler()) }},
+		{"webhooks", func(ctx context.Context) error { return admin.Serve(ctx, listener, receiver.Handler()) }},
 	}, nil
-}
-
-func serveWebhooks(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	return admin.Serve(ctx, listener, handler)
 }
 
 // listenTCP says which setting to change when the address cannot be had.
