@@ -37,10 +37,18 @@ func newGeneration(p *policy.Policy, previous *generation, at time.Time) *genera
 	return g
 }
 
-// table returns the table of a digest while it is held, nil after that.
-func (g *generation) table(digest string, at time.Time) *policy.Table {
+// evaluate judges with this generation's policy; before there is one, everything is refused.
+func (g *generation) evaluate(in *policy.Input) policy.Verdict {
+	if g == nil {
+		return (*policy.Policy)(nil).Evaluate(in)
+	}
+	return g.policy.Evaluate(in)
+}
+
+// older returns the table of a digest while it is held, nil after that and for the current one.
+func (g *generation) older(digest string, at time.Time) *policy.Table {
 	held, ok := g.tables[digest]
-	if !ok || !held.until.IsZero() && !at.Before(held.until) {
+	if !ok || held.until.IsZero() || !at.Before(held.until) {
 		return nil
 	}
 	return held.table

@@ -64,6 +64,10 @@ var answers = map[policy.Reason]answer{
 		"The state of this device cannot be looked up at the moment."},
 	policy.ReasonPosture: {http.StatusForbidden, codes.PermissionDenied, "Device needs attention",
 		"This device does not meet what is asked for here. Each point below says what to do."},
+	policy.ReasonStepUp: {http.StatusUnauthorized, codes.Unauthenticated, "Stronger sign-in needed",
+		"This route asks for a stronger or fresher sign-in. Sign in again as it asks, then repeat the request."},
+	policy.ReasonEvidence: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
+		"Access here goes on record, and no record can be made at the moment."},
 	policy.ReasonNoPolicy: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly", "The service is starting."},
 	policy.ReasonInternal: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly", "The request could not be judged."},
 }
@@ -198,12 +202,26 @@ func denied(d *Decision, a answer) *authv3.CheckResponse {
 	}
 }
 
-// challenge follows RFC 6750, section 3: no error code when no token came.
+// challenge follows RFC 6750, section 3: no error code when no token came; and RFC 9470, section 3, for a login that does
+// not suffice. The words of a policy's acr and amr need no quoting: policy.New refuses those that would. RFC 9470 has no
+// parameter for amr.
 func challenge(d *Decision) string {
-	if d.Verdict.Reason == policy.ReasonIdentityMissing {
+	switch wanted := d.Verdict.Challenge; {
+	case d.Verdict.Reason == policy.ReasonIdentityMissing:
 		return `Bearer realm="tiergate"`
+	case d.Verdict.Reason != policy.ReasonStepUp || wanted == nil:
+		return `Bearer realm="tiergate", error="invalid_token"`
+	default:
+		text := `Bearer realm="tiergate", error="insufficient_user_authentication", ` +
+			`error_description="A stronger or fresher sign-in is required"`
+		if len(wanted.ACR) > 0 {
+			text += `, acr_values="` + strings.Join(wanted.ACR, " ") + `"`
+		}
+		if wanted.MaxAge > 0 {
+			text += fmt.Sprintf(`, max_age="%d"`, int64(wanted.MaxAge.Seconds()))
+		}
+		return text
 	}
-	return `Bearer realm="tiergate", error="invalid_token"`
 }
 
 // problem is the body of a refusal, RFC 9457. It tells the client what to mend and whom to ask; what each source said

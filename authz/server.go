@@ -43,6 +43,7 @@ type Options struct {
 type Server struct {
 	opts    Options
 	current atomic.Pointer[generation]
+	heard   heard
 
 	mu      sync.Mutex  // orders changes of policy and of postures; never taken by a request
 	pending *generation // being filled, not yet in force
@@ -87,27 +88,29 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 // decide is the way of one request: who, in what state, what the policy says, on record.
 func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
 	gen := s.current.Load() // one generation for the whole request
-	in := policy.Input{At: at, Request: policy.Request{Method: call.Method, Host: call.Host, Path: call.Path}}
-	var verdict policy.Verdict
-	switch {
-	case call.Malformed != "":
-		verdict = policy.Verdict{Reason: policy.ReasonMalformed, Detail: call.Malformed}
-	case gen == nil:
-		verdict = policy.Verdict{Reason: policy.ReasonNoPolicy, Detail: "no policy has been loaded yet"}
-	default:
+	in := policy.Input{At: at, Request: policy.Request{
+		Method: call.Method, Host: call.Host, Path: call.Path, Malformed: call.Malformed,
+	}}
+	if call.Malformed == "" && gen != nil {
 		in.Request.Chosen = chosen(gen, call, at)
 		in.Subject = s.identify(call, at)
 		in.Device = s.reading(gen, &in.Subject)
-		verdict = gen.policy.Evaluate(&in)
 	}
+	verdict := gen.evaluate(&in)
 	return s.settle(id, &in, verdict)
 }
 
+// chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
 func chosen(gen *generation, call *Call, at time.Time) *policy.Chosen {
 	if call.Route == "" && call.Table == "" {
 		return nil
 	}
-	return &policy.Chosen{Route: call.Route, Generation: gen.table(call.Table, at)}
+	choice := &policy.Chosen{Route: call.Route}
+	if older := gen.older(call.Table, at); older != nil {
+		match := older.Match(call.Host, call.Path, call.Method)
+		choice.Older = &match
+	}
+	return choice
 }
 
 // identify turns the proofs of a call into a subject.
@@ -131,7 +134,8 @@ func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Devi
 	read, err := s.opts.Devices.Lookup(subject.Device)
 	switch {
 	case err == nil:
-		return policy.Device{Packed: read.Posture, AsOf: read.AsOf, Assessment: gen.assessment(read.Posture.Device)}
+		return policy.Device{Packed: read.Posture, AsOf: read.AsOf, Heard: s.heard.sources(),
+			Assessment: gen.assessment(read.Posture.Device)}
 	case errors.Is(err, signals.ErrNotFound):
 		return policy.Device{Gap: policy.GapUnknown, AsOf: read.AsOf}
 	case errors.Is(err, replica.ErrContested):
@@ -164,6 +168,7 @@ func (s *Server) SetPolicy(p *policy.Policy) {
 	if s.opts.Devices != nil {
 		s.opts.Devices.Each(func(posture *signals.Posture) bool {
 			devices++
+			s.heard.note(posture)
 			// A change that PostureChanged has meanwhile assessed is newer; Evaluate does not use one of another revision.
 			next.assessments.LoadOrStore(posture.Device, p.Assess(posture))
 			return true
@@ -179,6 +184,7 @@ func (s *Server) SetPolicy(p *policy.Policy) {
 
 // PostureChanged assesses a new or changed posture. The replica calls it before Lookup serves the posture.
 func (s *Server) PostureChanged(posture *signals.Posture) {
+	s.heard.note(posture)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g := s.current.Load(); g != nil {

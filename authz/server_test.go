@@ -2,6 +2,7 @@ package authz
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,7 +240,7 @@ func TestReadingsAndGaps(t *testing.T) {
 		}
 	}
 	subject.Device = signals.Alias{}
-	if d := read(); d != (policy.Device{}) {
+	if d := read(); !reflect.DeepEqual(d, policy.Device{}) {
 		t.Errorf("nobody's device: %+v", d)
 	}
 }

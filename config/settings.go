@@ -92,6 +92,9 @@ type Source struct {
 	Name    string   `yaml:"name"`
 	Type    string   `yaml:"type"`    // standard
 	Attests []string `yaml:"attests"` // the attributes that it may state; others are dropped and counted
+	// Every is the longest that this source takes to report a device again, for instance 24h for a daily inventory. A policy
+	// that wants fresher facts than its sources deliver is then refused. Default: not known, and not judged.
+	Every time.Duration `yaml:"every,omitempty"`
 	// SecretFiles each hold one whsec_ secret; any of them verifies, so that a secret can be rotated.
 	SecretFiles []string `yaml:"secretFiles,omitempty"`
 }

@@ -241,9 +241,9 @@ func (p *played) load(t *testing.T) {
 		words.Attributes = append(words.Attributes, a.Name)
 	}
 	p.settings = made(config.Load(p.path("settings.yaml"), words))(t)
-	world := policy.World{Sources: map[string][]string{}}
+	world := policy.World{Sources: map[string]policy.Source{}}
 	for _, x := range p.settings.Sources {
-		world.Sources[x.Name] = x.Attests
+		world.Sources[x.Name] = policy.Source{Attests: x.Attests, Every: x.Every}
 	}
 	for _, x := range p.settings.Identity.Issuers {
 		world.Issuers = append(world.Issuers, x.Name)

@@ -94,3 +94,25 @@ func (p SPIFFEPattern) String() string {
 	}
 	return b.String()
 }
+
+// Overlaps reports whether some SPIFFE ID is covered by both patterns.
+func (p SPIFFEPattern) Overlaps(q SPIFFEPattern) bool {
+	if p.domain == "" || p.domain != q.domain {
+		return false
+	}
+	shorter, longer := p, q
+	if len(q.segments) < len(p.segments) {
+		shorter, longer = q, p
+	}
+	for i, s := range shorter.segments {
+		if t := longer.segments[i]; s != t && s != "*" && t != "*" {
+			return false
+		}
+	}
+	switch {
+	case len(shorter.segments) < len(longer.segments):
+		return shorter.subtree
+	default:
+		return shorter.subtree == longer.subtree
+	}
+}

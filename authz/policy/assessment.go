@@ -19,9 +19,11 @@ type Assessment struct {
 	revision signals.Revision
 	platform string // "": no source reports it
 	owned    ownership
-	empty    bool        // nobody has said anything of the device
-	signals  []judgement // by index of the policy's signals
-	votes    []vote      // of all signals, each judgement's together
+	empty    bool                  // nobody has said anything of the device
+	newest   int64                 // ns since 1970; the latest instant from which one of its facts ages
+	sources  unique.Handle[string] // their names, separated by newlines; thousands of devices share one
+	signals  []judgement           // by index of the policy's signals
+	votes    []vote                // of all signals, each judgement's together
 }
 
 // judgement is one signal of one device.
@@ -45,7 +47,7 @@ func (p *Policy) Assess(posture *signals.Posture) *Assessment {
 	owner, _ := view.newest("ownership").AsText()
 	a := &Assessment{
 		policy: p, device: posture.Device, revision: posture.Revision, platform: platform, owned: ownership{value: owner},
-		empty: len(posture.Facts) == 0, signals: make([]judgement, 0, len(p.signals)),
+		empty: len(posture.Facts) == 0, newest: view.newestReport(), sources: view.sources(), signals: make([]judgement, 0, len(p.signals)),
 	}
 	for i := range p.signals {
 		votes, variant := p.signals[i].votes(view, platform)
@@ -93,7 +95,7 @@ func (v *variant) vote(view view, source string) vote {
 				return signals.Unknown
 			}
 		}
-		if at := fact.AgesFrom().Add(v.maxAge).UnixNano(); ages == math.MinInt64 || at < ages {
+		if at := nanos(fact.AgesFrom().Add(v.maxAge)); ages == math.MinInt64 || at < ages {
 			ages = at
 		}
 		return fact.Value
@@ -111,52 +113,111 @@ func (v *variant) vote(view view, source string) vote {
 	return vote{source: unique.Make(source), status: status, alarm: lastKnown == StatusFailing, agesAt: ages}
 }
 
-// fresh reports whether the vote counts at an instant. A fact exactly maxAge old still does.
+// fresh reports whether the vote counts at an instant. A fact exactly as old as it may be still does.
 func (v *vote) fresh(at int64) bool { return v.status != StatusUnknown && at <= v.agesAt }
 
-// status folds the votes of a signal for a list that ages: the worse of the fresh ones, or the preferred source's alone.
-func (a *Assessment) status(signal int, at int64) Status {
-	votes, variant := a.of(signal)
+// counting are the votes that count for a demand, and by how much earlier than the baseline says they age: all of them, or
+// the preferred source's alone where it has one. Preferences do not count for denyUnless.
+func (a *Assessment) counting(d *demand) (votes []vote, earlier int64) {
+	votes, variant := a.of(d.signal)
 	if variant < 0 {
-		return StatusUnknown
+		return nil, 0
 	}
-	for _, preferred := range a.policy.signals[signal].variants[variant].prefer {
+	v := &a.policy.signals[d.signal].variants[variant]
+	if d.maxAge != 0 && d.maxAge < v.maxAge {
+		earlier = int64(v.maxAge - d.maxAge)
+	}
+	if d.list == ListDenyUnless {
+		return votes, earlier
+	}
+	for _, preferred := range v.prefer {
 		for i := range votes {
-			if v := &votes[i]; v.source == preferred {
-				if v.fresh(at) {
-					return v.status
-				}
-				return StatusUnknown
+			if votes[i].source == preferred {
+				return votes[i : i+1], earlier
 			}
 		}
 	}
-	return worst(votes, at)
+	return votes, earlier
 }
 
-func worst(votes []vote, at int64) Status {
+// status folds the votes of a signal: the worse of the fresh ones. For denyUnless an alarm of any source counts, whatever
+// its age.
+func (a *Assessment) status(d *demand, at int64) Status {
+	votes, earlier := a.counting(d)
 	status := StatusUnknown
 	for i := range votes {
-		if v := &votes[i]; v.fresh(at) && status != StatusFailing {
+		v := &votes[i]
+		if v.alarm && d.list == ListDenyUnless {
+			return StatusFailing
+		}
+		if v.fresh(at+earlier) && status != StatusFailing {
 			status = v.status
 		}
 	}
 	return status
 }
 
-// alarmStatus folds the votes for denyUnless: an alarm of any source counts whatever its age, preferences do not.
-func (a *Assessment) alarmStatus(signal int, at int64) Status {
-	votes, _ := a.of(signal)
+// disputed reports that sources disagree about a signal at an instant, whether or not all of them count.
+func (a *Assessment) disputed(d *demand, at int64) bool {
+	votes, _ := a.of(d.signal)
+	if len(votes) < 2 {
+		return false
+	}
+	seen := StatusUnknown
 	for i := range votes {
-		if votes[i].alarm {
-			return StatusFailing
+		v := &votes[i]
+		if !v.fresh(at) {
+			continue
+		}
+		if seen != StatusUnknown && seen != v.status {
+			return true
+		}
+		seen = v.status
+	}
+	return false
+}
+
+// agesOut is the instant after which no vote on the signal is fresh; ok is false if none ever was.
+func (a *Assessment) agesOut(d *demand) (at int64, ok bool) {
+	votes, earlier := a.counting(d)
+	at = math.MinInt64
+	for i := range votes {
+		if votes[i].status != StatusUnknown {
+			at, ok = max(at, votes[i].agesAt), true
 		}
 	}
-	return worst(votes, at)
+	return at - earlier, ok
+}
+
+// lastGood tells whether the last that is known of a signal is good, and when that aged out.
+func (a *Assessment) lastGood(d *demand) (agedOut int64, ok bool) {
+	votes, _ := a.counting(d)
+	for i := range votes {
+		if votes[i].status == StatusFailing {
+			return 0, false
+		}
+	}
+	return a.agesOut(d)
+}
+
+// sourcesSilent tells whether each source that had vouched for the signal has told nothing of any device since its vote
+// aged out.
+func (a *Assessment) sourcesSilent(d *demand, heard map[string]time.Time) bool {
+	votes, earlier := a.counting(d)
+	for i := range votes {
+		v := &votes[i]
+		if last, ok := heard[v.source.Value()]; v.status != StatusUnknown && ok && nanos(last) > v.agesAt-earlier {
+			return false
+		}
+	}
+	return true
 }
 
 // describe tells an operator what each source said and how old that is.
-func (a *Assessment) describe(signal int, at int64) string {
+func (a *Assessment) describe(d *demand, at int64) string {
+	signal := d.signal
 	votes, variant := a.of(signal)
+	_, earlier := a.counting(d)
 	switch {
 	case variant < 0 && a.platform == "":
 		return "no source reports the device's platform, so no baseline applies"
@@ -167,12 +228,12 @@ func (a *Assessment) describe(signal int, at int64) string {
 	}
 	said := make([]string, 0, len(votes))
 	for i := range votes {
-		said = append(said, votes[i].describe(at))
+		said = append(said, votes[i].describe(at, earlier))
 	}
 	return strings.Join(said, "; ")
 }
 
-func (v *vote) describe(at int64) string {
+func (v *vote) describe(at, earlier int64) string {
 	text := v.source.Value() + " says " + v.status.String()
 	if v.alarm && v.status != StatusFailing {
 		text += " now, failing before"
@@ -180,12 +241,12 @@ func (v *vote) describe(at int64) string {
 	switch {
 	case v.agesAt == math.MinInt64:
 		return text
-	case at > v.agesAt:
+	case at > v.agesAt-earlier:
 		text += " (over since "
 	default:
 		text += " (good until "
 	}
-	return text + time.Unix(0, v.agesAt).UTC().Format(time.RFC3339) + ")"
+	return text + time.Unix(0, v.agesAt-earlier).UTC().Format(time.RFC3339) + ")"
 }
 
 // view reads a posture as far as its sources may speak.
@@ -241,4 +302,41 @@ func (v view) sourcesOf(attributes []string) []string {
 	}
 	slices.Sort(sources)
 	return slices.Compact(sources)
+}
+
+// sources lists, sorted, the sources that have a fact of the device that they may state.
+func (v view) sources() unique.Handle[string] {
+	var names []string
+	for _, f := range v.posture.Facts {
+		if v.may(f.Source, f.Attribute) {
+			names = append(names, f.Source)
+		}
+	}
+	slices.Sort(names)
+	return unique.Make(strings.Join(slices.Compact(names), "\n"))
+}
+
+// newestReport is the latest instant from which a fact of the device ages.
+func (v view) newestReport() int64 {
+	newest := int64(math.MinInt64)
+	for _, f := range v.posture.Facts {
+		if v.may(f.Source, f.Attribute) {
+			newest = max(newest, nanos(f.AgesFrom()))
+		}
+	}
+	return newest
+}
+
+// The instants that nanoseconds since 1970 reach (time.Time.UnixNano).
+var firstNano, lastNano = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+
+// nanos is an instant in ns since 1970; one that they do not reach is the nearest that they do.
+func nanos(at time.Time) int64 {
+	switch {
+	case at.Before(firstNano):
+		return math.MinInt64
+	case at.After(lastNano):
+		return math.MaxInt64
+	}
+	return at.UnixNano()
 }

@@ -31,6 +31,8 @@ type compiler struct {
 	places    map[string][]*route // host and shape of path → the routes there
 	used      map[string]bool     // kind/name of what something refers to
 	dangling  map[string]bool     // kinds of which a document was referred to that is not there
+	rules     *exceptionRules
+	table     *Table
 }
 
 func newCompiler(spec Spec, world World) *compiler {
@@ -61,6 +63,9 @@ func sorted(s Spec) Spec {
 		Audiences:  byName(s.Audiences, func(d Audience) Meta { return d.Meta }),
 		Upstreams:  byName(s.Upstreams, func(d Upstream) Meta { return d.Meta }),
 		Routes:     byName(s.Routes, func(d Route) Meta { return d.Meta }),
+		Identities: byName(s.Identities, func(d Identity) Meta { return d.Meta }),
+		Exceptions: byName(s.Exceptions, func(d Exception) Meta { return d.Meta }),
+		Monitors:   byName(s.Monitors, func(d Monitor) Meta { return d.Meta }),
 	}
 }
 
@@ -80,7 +85,7 @@ func (c *compiler) unknown(kind, name, field, message, wrong string, known []str
 // policy puts the parts together; it is called only when there are no faults.
 func (c *compiler) policy() *Policy {
 	p := &Policy{
-		spec: c.spec, tiers: c.tiers, audiences: c.audiences, table: newTable(c.routes, c.hosts), contacts: map[string]string{},
+		spec: c.spec, tiers: c.tiers, audiences: c.audiences, table: c.table, contacts: map[string]string{},
 	}
 	index := map[string]int{}
 	for i, name := range slices.Sorted(maps.Keys(c.signals)) {
@@ -88,7 +93,12 @@ func (c *compiler) policy() *Policy {
 		p.signals = append(p.signals, *c.signals[name])
 	}
 	for i := range p.tiers {
-		p.tiers[i].demands = c.demands(&c.spec.Tiers[i], index)
+		t := &c.spec.Tiers[i]
+		p.tiers[i].demanded = lists(index, t.Require, t.DenyUnless, t.StepUp, t.Advise)
+		for j := range p.tiers[i].stricter {
+			s := &t.Stricter[j]
+			p.tiers[i].stricter[j].demanded = lists(index, s.Require, s.DenyUnless, s.StepUp, nil)
+		}
 	}
 	for i := range p.audiences {
 		if p.audiences[i].isolated {
@@ -100,29 +110,41 @@ func (c *compiler) policy() *Policy {
 	}
 	if c.world.Sources != nil {
 		p.attests = map[string]map[string]bool{}
-		for source, attributes := range c.world.Sources {
+		for source, said := range c.world.Sources {
 			p.attests[source] = map[string]bool{}
-			for _, a := range attributes {
+			for _, a := range said.Attests {
 				p.attests[source][a] = true
 			}
 		}
 	}
+	p.rules = c.rules
+	routes := map[string]*route{}
+	for _, r := range c.routes {
+		routes[r.name] = r
+	}
+	c.compiledExceptions(routes)
 	p.digest = digestOf([]any{c.spec, c.world, signals.Attributes()})
 	return p
 }
 
-func (c *compiler) demands(t *Tier, index map[string]int) []demand {
-	var demands []demand
-	for _, name := range t.Require {
-		demands = append(demands, demand{signal: index[name], list: ListRequire})
+func lists(index map[string]int, require []Demand, denyUnless []DenyUnless, stepUp *StepUpDemand, advise []Demand) demanded {
+	all := demanded{stepUp: stepUp}
+	for _, d := range require {
+		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListRequire, maxAge: d.MaxAge})
 	}
-	for _, d := range t.DenyUnless {
-		demands = append(demands, demand{signal: index[d.Signal], list: ListDenyUnless, noteIfUnknown: d.OnUnknown == OnUnknownNote})
+	for _, d := range denyUnless {
+		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListDenyUnless, maxAge: d.MaxAge,
+			noteIfUnknown: d.OnUnknown == OnUnknownNote})
 	}
-	for _, name := range t.Advise {
-		demands = append(demands, demand{signal: index[name], list: ListAdvise})
+	if stepUp != nil {
+		for _, d := range stepUp.Signals {
+			all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListStepUp, maxAge: d.MaxAge})
+		}
 	}
-	return demands
+	for _, d := range advise {
+		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListAdvise, maxAge: d.MaxAge})
+	}
+	return all
 }
 
 // owner checks that a document's owner is a team.

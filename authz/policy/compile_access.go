@@ -2,59 +2,12 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/signals"
 )
-
-func (c *compiler) compileTiers() {
-	for i := range c.spec.Tiers {
-		t := &c.spec.Tiers[i]
-		c.owner(KindTier, t.Meta)
-		if !slices.Contains([]Identify{IdentifyWorkload, IdentifyUser, IdentifyUserDevice}, t.Identify) {
-			c.fault(KindTier, t.Meta.Name, "spec.identify", fmt.Sprintf("identify is %q", t.Identify),
-				"write workload, user or user+device")
-		}
-		c.tierSignals(t)
-		c.tierAt[t.Meta.Name] = i
-		c.tiers = append(c.tiers, tier{name: t.Meta.Name, contact: c.teams[t.Meta.Owner].Contact, identify: t.Identify})
-	}
-}
-
-func (c *compiler) tierSignals(t *Tier) {
-	known := slices.Sorted(maps.Keys(c.signals))
-	seen := map[string]bool{}
-	demand := func(signal, field string) {
-		if seen[signal] {
-			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("signal %q stands twice in this tier", signal), "one signal stands in one list")
-		}
-		seen[signal] = true
-		if !slices.Contains(known, signal) {
-			c.unknown(KindTier, t.Meta.Name, field, fmt.Sprintf("no baseline defines signal %q", signal), signal, known,
-				"define it in a Baseline")
-		}
-		if t.Identify == IdentifyWorkload {
-			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("a tier for workloads has no device to look at, so %q is never met", signal),
-				"remove the signal, or identify: user+device")
-		}
-	}
-	for i, s := range t.Require {
-		demand(s, fmt.Sprintf("spec.require[%d]", i))
-	}
-	for i, d := range t.DenyUnless {
-		demand(d.Signal, fmt.Sprintf("spec.denyUnless[%d]", i))
-		if d.OnUnknown != "" && d.OnUnknown != OnUnknownDeny && d.OnUnknown != OnUnknownNote {
-			c.fault(KindTier, t.Meta.Name, fmt.Sprintf("spec.denyUnless[%d].onUnknown", i), fmt.Sprintf("onUnknown is %q", d.OnUnknown),
-				"write deny or note")
-		}
-	}
-	for i, s := range t.Advise {
-		demand(s, fmt.Sprintf("spec.advise[%d]", i))
-	}
-}
 
 func (c *compiler) compileAudiences() {
 	for i := range c.spec.Audiences {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/tiergate/tiergate/signals"
@@ -113,6 +114,9 @@ func (c *compiler) sources(b *Baseline, field string, v *variant) {
 				"add it to the attests of a source in the settings, or ask for something else")
 		}
 	}
+	if message := c.undeliverable(v, v.maxAge); message != "" {
+		c.fault(KindBaseline, b.Meta.Name, field+".maxAge", message, "allow more time, or have a source report more often")
+	}
 	for i, preferred := range v.prefer {
 		p := preferred.Value()
 		if _, ok := c.world.Sources[p]; !ok {
@@ -122,9 +126,37 @@ func (c *compiler) sources(b *Baseline, field string, v *variant) {
 	}
 }
 
+// undeliverable says why facts as fresh as maxAge cannot be had: every source that may attest an attribute reports a device
+// less often than that. Empty: they can, or how often a source reports is not known.
+func (c *compiler) undeliverable(v *variant, maxAge time.Duration) string {
+	if c.world.Sources == nil || v.expression == nil || maxAge <= 0 {
+		return ""
+	}
+	for _, attribute := range v.telling() {
+		fastest, name := time.Duration(0), ""
+		for _, source := range slices.Sorted(maps.Keys(c.world.Sources)) {
+			said := c.world.Sources[source]
+			if !slices.Contains(said.Attests, attribute) {
+				continue
+			}
+			if said.Every <= maxAge { // or not known
+				name = ""
+				break
+			}
+			if name == "" || said.Every < fastest {
+				fastest, name = said.Every, source
+			}
+		}
+		if name != "" {
+			return fmt.Sprintf("no source reports %s as often as every %s; %s does so every %s", attribute, maxAge, name, fastest)
+		}
+	}
+	return ""
+}
+
 func (c *compiler) attested(attribute string) bool {
-	for _, attributes := range c.world.Sources {
-		if slices.Contains(attributes, attribute) {
+	for _, source := range c.world.Sources {
+		if slices.Contains(source.Attests, attribute) {
 			return true
 		}
 	}

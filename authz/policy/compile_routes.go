@@ -40,7 +40,7 @@ func (c *compiler) compileRoutes() {
 	for i := range c.spec.Routes {
 		r := &c.spec.Routes[i]
 		c.owner(KindRoute, r.Meta)
-		compiled := &route{name: r.Meta.Name, upstream: r.Upstream, methods: c.methods(r)}
+		compiled := &route{name: r.Meta.Name, upstream: r.Upstream, methods: c.methods(r), shared: r.Shared, sharedReason: r.Reason}
 		pattern, err := ParsePattern(r.Path)
 		if err != nil {
 			c.fault(KindRoute, r.Meta.Name, "spec.path", err.Error(), "path: /admin/**")
@@ -54,7 +54,45 @@ func (c *compiler) compileRoutes() {
 		c.hosts[r.Meta.Name] = hosts
 		c.routes = append(c.routes, compiled)
 	}
+	c.shadowed()
 	c.isolationShared()
+}
+
+// shadowed reports routes that can never match: {name} goes before *, so a pattern with * is never reached where one with
+// {name} covers all that it does. One path stands for all: segments that no pattern spells out, and longer than any.
+func (c *compiler) shadowed() {
+	c.table = newTable(c.routes, c.hosts)
+	longest := 0
+	for _, r := range c.routes {
+		longest = max(longest, len(r.pattern))
+	}
+	for _, r := range c.routes {
+		if !slices.ContainsFunc(r.pattern, func(s Segment) bool { return s.Kind == SegmentAny }) {
+			continue
+		}
+		var path []string
+		for _, s := range r.pattern {
+			switch s.Kind {
+			case SegmentExact:
+				path = append(path, s.Text)
+			case SegmentVariable, SegmentAny:
+				path = append(path, "\x00")
+			case SegmentRest:
+				path = append(path, slices.Repeat([]string{"\x00"}, longest+1)...)
+			}
+		}
+		for _, host := range c.hosts[r.name] {
+			root := c.table.hosts[host]
+			if suffix, ok := strings.CutPrefix(host, "*."); ok {
+				root = c.table.wild[suffix]
+			}
+			if at := root.find(strings.Join(path, "/"), true); !slices.Contains(at, r) {
+				c.fault(KindRoute, r.name, "spec.path", fmt.Sprintf("the route can never match on %s: "+
+					"route %q covers the same paths and goes before it", host, at[0].name), "{name} goes before *; remove the route or change its path")
+				break
+			}
+		}
+	}
 }
 
 func (c *compiler) methods(r *Route) []string {
@@ -161,9 +199,18 @@ func (c *compiler) isolationShared() {
 				isolated = append(isolated, c.audiences[a].name)
 			}
 		}
-		if len(isolated) > 0 && len(r.audiences) > 1 {
+		mixed := len(isolated) > 0 && len(r.audiences) > 1
+		switch {
+		case r.shared && !mixed:
+			c.fault(KindRoute, r.name, "spec.shared", "no isolated audience shares this route with another", "remove shared")
+		case r.shared && strings.TrimSpace(r.sharedReason) == "":
+			c.fault(KindRoute, r.name, "spec.shared", "a hole in a wall needs a reason", "reason: why both audiences use this route")
+		case !r.shared && r.sharedReason != "":
+			c.fault(KindRoute, r.name, "spec.reason", "reason stands beside shared: true", "remove it, or write shared: true")
+		}
+		if mixed && !r.shared {
 			c.fault(KindRoute, r.name, "spec.audiences", fmt.Sprintf("isolated audience %q shares this route with others", isolated[0]),
-				"give the isolated audience a route, and an upstream, of its own")
+				"give the isolated audience a route, and an upstream, of its own; or write shared: true with a reason")
 		}
 	}
 	c.isolationUpstreams()
@@ -174,7 +221,7 @@ func (c *compiler) isolationUpstreams() {
 	owner := map[string]string{} // upstream → isolated audience
 	for _, r := range c.routes {
 		for _, a := range r.audiences {
-			if c.audiences[a].isolated {
+			if c.audiences[a].isolated && !r.shared {
 				owner[r.upstream] = c.audiences[a].name
 			}
 		}

@@ -322,19 +322,26 @@ func TestEnvoyAndPolicyMustAgreeOnTheRoute(t *testing.T) {
 		s.Routes[1].Audiences = []string{"contractors"}
 		s.Routes[3].Hosts = []string{"o.example"}
 	})
+	chose := func(route string, older *Policy) *Chosen {
+		chosen := &Chosen{Route: route}
+		if older != nil {
+			match := older.Table().Match("app.acme.example", "/handbook/pets", "GET")
+			chosen.Older = &match
+		}
+		return chosen
+	}
 	for _, c := range []struct {
 		name   string
 		chosen *Chosen
 		want   Reason
 	}{
 		{"an Envoy of somebody else says nothing", nil, ReasonAllowed},
-		{"same", &Chosen{Route: "handbook", Generation: current.Table()}, ReasonAllowed},
-		{"another route of the same table", &Chosen{Route: "app", Generation: current.Table()}, ReasonRouteMismatch},
-		{"another route of a table no longer held", &Chosen{Route: "app"}, ReasonRouteMismatch},
-		{"the same route of a table no longer held", &Chosen{Route: "handbook"}, ReasonAllowed},
-		{"an older table's own choice, since renamed", &Chosen{Route: "pages", Generation: older.Table()}, ReasonAllowed},
-		{"not that older table's choice", &Chosen{Route: "app", Generation: older.Table()}, ReasonRouteMismatch},
-		{"an older table that leads elsewhere", &Chosen{Route: "handbook", Generation: moved.Table()}, ReasonRouteMismatch},
+		{"same", chose("handbook", nil), ReasonAllowed},
+		{"another route of this table, or of one no longer held", chose("app", nil), ReasonRouteMismatch},
+		{"a route of an older table, which matches nothing here", &Chosen{Older: &Match{}}, ReasonRouteMismatch},
+		{"an older table's own choice, since renamed", chose("pages", older), ReasonAllowed},
+		{"not that older table's choice", chose("app", older), ReasonRouteMismatch},
+		{"an older table that leads elsewhere", chose("handbook", moved), ReasonRouteMismatch},
 	} {
 		in := employee()
 		in.Request.Path, in.Request.Chosen = "/handbook/pets", c.chosen

@@ -21,7 +21,7 @@ func largeSpec(routes int) Spec {
 	}
 	spec.Tiers, spec.Routes = nil, nil
 	for i := range 10 {
-		t := Tier{Meta: Meta{Name: fmt.Sprintf("tier-%d", i), Owner: "iam"}, Identify: IdentifyUserDevice, Require: names[:4]}
+		t := Tier{Meta: Meta{Name: fmt.Sprintf("tier-%d", i), Owner: "iam"}, Identify: IdentifyUserDevice, Require: demandsOf(names[:4]...)}
 		for _, name := range names[4:] {
 			t.DenyUnless = append(t.DenyUnless, DenyUnless{Signal: name})
 		}
@@ -63,7 +63,7 @@ func largeInput(p *Policy, routes int) Input {
 	}
 	in.Device.Posture = postureOf(facts...)
 	in.Device.Assessment = p.Assess(in.Device.Posture)
-	in.Request.Chosen = &Chosen{Route: fmt.Sprintf("route-%d", routes-1), Generation: p.Table()}
+	in.Request.Chosen = &Chosen{Route: fmt.Sprintf("route-%d", routes-1)}
 	return in
 }
 

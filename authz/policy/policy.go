@@ -10,9 +10,16 @@ import (
 // World is what the settings say about the names that a policy uses. A nil field is not known: what depends on it is then
 // not judged.
 type World struct {
-	Sources      map[string][]string // source → the attributes that it may attest
+	Sources      map[string]Source
 	Issuers      []string
 	TrustDomains []string
+	Evidence     *bool // whether decisions are recorded at all
+}
+
+// Source is what the settings say of a source.
+type Source struct {
+	Attests []string      // the attributes that it may attest
+	Every   time.Duration // the longest that it takes to report a device again; 0: not known
 }
 
 // Policy is a compiled policy. It is immutable and safe for concurrent use.
@@ -26,13 +33,33 @@ type Policy struct {
 	signals   []signal
 	attests   map[string]map[string]bool
 	contacts  map[string]string // team → contact
+	rules     *exceptionRules
 }
 
 // tier is a compiled Tier.
 type tier struct {
 	name, contact string
 	identify      Identify
-	demands       []demand
+	demanded
+	grace     GraceBound    // offline 0: none
+	lastKnown time.Duration // 0: none
+	stricter  []stricter
+	monitor   bool
+	evidence  EvidenceDemand
+}
+
+// demanded is what must be shown: by everybody, or by the members of one audience.
+type demanded struct {
+	demands []demand
+	stepUp  *StepUpDemand
+}
+
+// stricter is what a tier asks of the members of one audience besides.
+type stricter struct {
+	audience int
+	demanded
+	grace     *GraceBound    // nil: the tier's
+	exception *time.Duration // the longest; nil: the tier's
 }
 
 // demand is one signal in one list of a tier.
@@ -40,6 +67,7 @@ type demand struct {
 	signal        int
 	list          List
 	noteIfUnknown bool
+	maxAge        time.Duration // the tier's own; 0: the baseline's
 }
 
 // signal is one name, as one or more baselines define it for different platforms.
@@ -87,6 +115,10 @@ func New(spec Spec, world World) (*Policy, []Fault) {
 	c.compileAudiences()
 	c.upstreams()
 	c.compileRoutes()
+	c.compileStricter()
+	c.identities()
+	c.exceptions()
+	c.monitors()
 	c.unused()
 	if len(c.faults) > 0 {
 		slices.SortStableFunc(c.faults, func(a, b Fault) int {

@@ -115,7 +115,9 @@ func TestADemandNeverLoosens(t *testing.T) {
 	t.Parallel()
 	base := compileSample(t, func(s *Spec) { s.Tiers[0].Advise = nil })
 	tightened := []*Policy{
-		compileSample(t, func(s *Spec) { s.Tiers[0].Require, s.Tiers[0].Advise = append(s.Tiers[0].Require, "firewall-on"), nil }),
+		compileSample(t, func(s *Spec) {
+			s.Tiers[0].Require, s.Tiers[0].Advise = append(s.Tiers[0].Require, Demand{Signal: "firewall-on"}), nil
+		}),
 		compileSample(t, func(s *Spec) {
 			s.Tiers[0].DenyUnless, s.Tiers[0].Advise = append(s.Tiers[0].DenyUnless, DenyUnless{Signal: "firewall-on"}), nil
 		}),

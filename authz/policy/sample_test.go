@@ -32,9 +32,9 @@ func sampleSpec() Spec {
 		Tiers: []Tier{
 			{
 				Meta: Meta{Name: "internal", Owner: "iam"}, Identify: IdentifyUserDevice,
-				Require:    []string{"disk-encrypted", "edr-healthy"},
+				Require:    demandsOf("disk-encrypted", "edr-healthy"),
 				DenyUnless: []DenyUnless{{Signal: "not-compromised", OnUnknown: OnUnknownNote}},
-				Advise:     []string{"firewall-on"},
+				Advise:     demandsOf("firewall-on"),
 			},
 			{Meta: Meta{Name: "person", Owner: "iam"}, Identify: IdentifyUser},
 			{Meta: Meta{Name: "workload", Owner: "iam"}, Identify: IdentifyWorkload},
@@ -74,9 +74,9 @@ func sampleSpec() Spec {
 
 func sampleWorld() World {
 	return World{
-		Sources: map[string][]string{
-			"mdm": {"platform", "disk_encryption", "compromised", "firewall", "ownership", "edr_healthy"},
-			"edr": {"edr_healthy", "compromised", "disk_encryption"},
+		Sources: map[string]Source{
+			"mdm": {Attests: []string{"platform", "disk_encryption", "compromised", "firewall", "ownership", "edr_healthy"}},
+			"edr": {Attests: []string{"edr_healthy", "compromised", "disk_encryption"}},
 		},
 		Issuers: []string{"corp", "partner"}, TrustDomains: []string{"acme.example"},
 	}
@@ -135,4 +135,12 @@ func employee() Input {
 		Subject: identity.Subject{Device: laptop, Certificate: window(), User: person("corp", "ana", "staff")},
 		Device:  Device{Posture: postureOf(healthyFacts()...)},
 	}
+}
+
+func demandsOf(signals ...string) []Demand {
+	var demands []Demand
+	for _, s := range signals {
+		demands = append(demands, Demand{Signal: s})
+	}
+	return demands
 }

@@ -1,12 +1,9 @@
 package policy
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Spec is a policy as its authors wrote it: the documents of one directory, decoded and not yet judged. The yaml tags are
-// the policy language; config/policyfile decodes into these types and `tiergate policy schema` will describe them.
+// the policy language; config/policyfile decodes into these types and `tiergate policy schema` describes them.
 type Spec struct {
 	Governance []Governance
 	Baselines  []Baseline
@@ -14,6 +11,9 @@ type Spec struct {
 	Audiences  []Audience
 	Upstreams  []Upstream
 	Routes     []Route
+	Identities []Identity
+	Exceptions []Exception
+	Monitors   []Monitor
 }
 
 // Meta is the metadata of every document.
@@ -39,6 +39,10 @@ type Contact struct {
 type Team struct {
 	Contact    string `yaml:"contact"`
 	Escalation string `yaml:"escalation,omitempty"`
+	// Members are the e-mail addresses of the people in the team, and CodeOwners how the forge names it in a CODEOWNERS
+	// file ("@acme/iam"). `policy check --base` needs them to say who may change what.
+	Members    []string `yaml:"members,omitempty"`
+	CodeOwners []string `yaml:"codeOwners,omitempty"`
 }
 
 // Baseline is written by endpoint management: what a healthy device of these platforms looks like.
@@ -60,49 +64,6 @@ type Signal struct {
 type Fix struct {
 	Text string `yaml:"text" json:"text,omitempty"`
 	URL  string `yaml:"url,omitempty" json:"url,omitempty"`
-}
-
-// Tier is written by IAM: what a protection level demands.
-type Tier struct {
-	Meta       Meta         `yaml:"-"`
-	Identify   Identify     `yaml:"identify"`
-	Require    []string     `yaml:"require,omitempty"`
-	DenyUnless []DenyUnless `yaml:"denyUnless,omitempty"`
-	Advise     []string     `yaml:"advise,omitempty"`
-}
-
-// Identify is what a tier wants to know of the subject before it looks at anything else.
-type Identify string
-
-// The ways to identify.
-const (
-	IdentifyWorkload   Identify = "workload"
-	IdentifyUser       Identify = "user"
-	IdentifyUserDevice Identify = "user+device"
-)
-
-// DenyUnless is an entry of that list: the signal's name alone, or a mapping with onUnknown.
-type DenyUnless struct {
-	Signal    string    `yaml:"signal"`
-	OnUnknown OnUnknown `yaml:"onUnknown,omitempty"`
-}
-
-// OnUnknown is what an unknown denyUnless signal does.
-type OnUnknown string
-
-// Deny is the default; note lets the request pass with a note.
-const (
-	OnUnknownDeny OnUnknown = "deny"
-	OnUnknownNote OnUnknown = "note"
-)
-
-// UnmarshalText reads the short form, the signal's name alone.
-func (d *DenyUnless) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		return errors.New("the name of a signal is missing")
-	}
-	*d = DenyUnless{Signal: string(text)}
-	return nil
 }
 
 // Audience is a population, named by data so that isolation can be proved.
@@ -147,6 +108,9 @@ type Route struct {
 	Tier      string   `yaml:"tier"`
 	Audiences []string `yaml:"audiences"`
 	Upstream  string   `yaml:"upstream"`
+	// Shared says that an isolated audience shares this route with others, and Reason why that is right.
+	Shared bool   `yaml:"shared,omitempty"`
+	Reason string `yaml:"reason,omitempty"`
 }
 
 // Fault is something wrong with what was written. Field is the place in the document, for instance
@@ -171,4 +135,7 @@ const (
 	KindAudience   = "Audience"
 	KindUpstream   = "Upstream"
 	KindRoute      = "Route"
+	KindIdentity   = "Identity"
+	KindException  = "Exception"
+	KindMonitor    = "Monitor"
 )

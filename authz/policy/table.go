@@ -23,6 +23,10 @@ type route struct {
 	tier      int
 	audiences []int
 	upstream  string
+
+	shared       bool
+	sharedReason string
+	exceptions   []*exception // those of the directory that name this route
 }
 
 // found is what a look-up came to.
@@ -55,22 +59,22 @@ func (t *Table) lookup(host, path, method string) (*route, found) {
 	return at[0], foundOtherMethods
 }
 
-// Match is the route of a request by this table: its name and upstream, or ok false. Envoy's own choice is compared
-// with it in the generation of the table that Envoy held.
-func (t *Table) Match(host, path, method string) (name, upstream string, ok bool) {
+// Match is the route of a request by this table; the zero Match is none. Envoy's own choice is compared with it in the
+// generation of the table that Envoy held.
+func (t *Table) Match(host, path, method string) Match {
 	host, err := NormalHost(host)
 	if err != nil {
-		return "", "", false
+		return Match{}
 	}
 	path, err = checkPath(path)
 	if err != nil {
-		return "", "", false
+		return Match{}
 	}
 	r, how := t.lookup(host, path, method)
 	if how != foundRoute {
-		return "", "", false
+		return Match{}
 	}
-	return r.name, r.upstream, true
+	return Match{Route: r.name, Upstream: r.upstream}
 }
 
 // Digest names the table by what it matches; a tier or an exception does not change it.

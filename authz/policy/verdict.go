@@ -1,5 +1,10 @@
 package policy
 
+import (
+	"fmt"
+	"time"
+)
+
 // Outcome is what a verdict comes to. The zero Outcome is Deny, and outcomes combine by the smaller.
 type Outcome uint8
 
@@ -33,6 +38,8 @@ const (
 	ReasonDeviceContested  Reason = "device-contested"  // two devices carry this name
 	ReasonStoreUnreachable Reason = "store-unreachable" // we could not know
 	ReasonPosture          Reason = "posture"           // signals that the tier demands are not met
+	ReasonStepUp           Reason = "step-up"           // a stronger or fresher login is wanted
+	ReasonEvidence         Reason = "evidence"          // the tier wants a record, and none could be made
 	ReasonInternal         Reason = "internal"          // a fault of ours, written as a denial
 	ReasonNoPolicy         Reason = "no-policy"         // no policy has been loaded yet
 	ReasonAllowed          Reason = "allowed"
@@ -40,16 +47,56 @@ const (
 
 // Verdict is the answer to one Input. It names all demands that were not met, not the first.
 type Verdict struct {
-	Outcome  Outcome `json:"outcome"`
-	Reason   Reason  `json:"reason"`
-	Detail   string  `json:"detail,omitempty"` // for the operator
-	Route    string  `json:"route,omitempty"`
-	Tier     string  `json:"tier,omitempty"`
-	Policy   string  `json:"policy,omitempty"` // digest of the policy that judged
-	Contact  string  `json:"contact,omitempty"`
-	Unmet    []Unmet `json:"unmet,omitempty"`
-	Noted    []Unmet `json:"noted,omitempty"`
-	Upstream string  `json:"upstream,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Reason  Reason  `json:"reason"`
+	Detail  string  `json:"detail,omitempty"` // for the operator
+	Route   string  `json:"route,omitempty"`
+	Tier    string  `json:"tier,omitempty"`
+	Policy  string  `json:"policy,omitempty"` // digest of the policy that judged
+	Contact string  `json:"contact,omitempty"`
+	Unmet   []Unmet `json:"unmet,omitempty"`
+	Noted   []Unmet `json:"noted,omitempty"`
+	// Waived are demands that were not met and that something excused.
+	Waived []Waived `json:"waived,omitempty"`
+	// Challenge is the login that would do, set where the outcome is StepUp or would be.
+	Challenge *Challenge `json:"challenge,omitempty"`
+	// Monitored is what the answer would have been, had the tier not been in monitor mode.
+	Monitored *Monitored `json:"monitored,omitempty"`
+	// Disputed are the signals of the tier about which sources disagree at this instant.
+	Disputed []string       `json:"disputed,omitempty"`
+	Upstream string         `json:"upstream,omitempty"`
+	Evidence EvidenceDemand `json:"evidence,omitempty"` // the tier's
+}
+
+// Waived is a demand that was not met, with what excused it and until when.
+type Waived struct {
+	Unmet
+	By    Waiver    `json:"by"`
+	Name  string    `json:"name,omitempty"` // of the exception
+	Until time.Time `json:"until"`
+}
+
+// Waiver is what excused a demand.
+type Waiver string
+
+// The waivers, in the order in which they are tried.
+const (
+	WaivedByException Waiver = "exception"
+	WaivedByGrace     Waiver = "grace"
+	WaivedByLastKnown Waiver = "last-known"
+)
+
+// Challenge is a login, as RFC 9470 asks for it.
+type Challenge struct {
+	ACR    []string      `json:"acr,omitempty"` // any of them
+	AMR    []string      `json:"amr,omitempty"` // any of them
+	MaxAge time.Duration `json:"maxAge,omitempty"`
+}
+
+// Monitored is an answer that was not given.
+type Monitored struct {
+	Outcome Outcome `json:"outcome"`
+	Reason  Reason  `json:"reason"`
 }
 
 // Unmet is one demand that was not met, with whom to ask and what to do.
@@ -70,6 +117,7 @@ type List string
 const (
 	ListRequire    List = "require"
 	ListDenyUnless List = "denyUnless"
+	ListStepUp     List = "stepUp"
 	ListAdvise     List = "advise"
 )
 
@@ -90,3 +138,25 @@ func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalText writes the word, so that an outcome reads well in JSON.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Status) UnmarshalText(text []byte) error {
+	for _, status := range []Status{StatusUnknown, StatusPassing, StatusFailing} {
+		if string(text) == status.String() {
+			*s = status
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no status of a signal", text)
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for _, outcome := range []Outcome{Deny, StepUp, Allow} {
+		if string(text) == outcome.String() {
+			*o = outcome
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no outcome", text)
+}

@@ -27,6 +27,9 @@ type observer struct {
 
 	decisions       *prometheus.CounterVec
 	decisionSeconds prometheus.Histogram
+	waived          *prometheus.CounterVec
+	monitored       *prometheus.CounterVec
+	disputed        *prometheus.CounterVec
 	panics          prometheus.Counter
 	policyOK        prometheus.Gauge
 	policyLoaded    prometheus.Gauge
@@ -64,6 +67,10 @@ func newObserver(s config.Log) (*observer, error) {
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.decisions = counter("tiergate_decisions_total", "Decisions by outcome, reason and tier.", "outcome", "reason", "tier")
 	o.decisionSeconds = seconds("tiergate_decision_seconds", "Time of one decision.", prometheus.ExponentialBuckets(5e-6, 2, 16))
+	o.waived = counter("tiergate_waived_demands_total", "Demands that were not met and that something excused.", "tier", "list", "by")
+	o.monitored = counter("tiergate_monitored_decisions_total",
+		"Admissions by tiers in monitor mode that would not have been given, by why not.", "tier", "reason")
+	o.disputed = counter("tiergate_disputed_signals_total", "Decisions for which sources disagreed about a signal.", "signal")
 	o.panics = prometheus.NewCounter(prometheus.CounterOpts{Name: "tiergate_decision_panics_total",
 		Help: "Defects that were answered with a written denial."})
 	o.registry.MustRegister(o.panics)
@@ -100,16 +107,26 @@ func (o *observer) metrics() http.Handler {
 	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry})
 }
 
-// authz maps the callbacks of the decision service. Refusals are logged with what the operator must know; admissions at
-// debug level. A decision has no field for a token or a cookie.
+// authz maps the callbacks of the decision service. Refusals are logged with what the operator must know, and so are
+// admissions that something excused or that monitor mode let through; other admissions at debug level. A decision has no
+// field for a token or a cookie.
 func (o *observer) authz() authz.Events {
 	return authz.Events{
 		Decided: func(d *authz.Decision) {
 			v := &d.Verdict
 			o.decisions.WithLabelValues(v.Outcome.String(), string(v.Reason), v.Tier).Inc()
 			o.decisionSeconds.Observe(d.Took.Seconds())
+			for i := range v.Waived {
+				o.waived.WithLabelValues(v.Tier, string(v.Waived[i].List), string(v.Waived[i].By)).Inc()
+			}
+			for _, signal := range v.Disputed {
+				o.disputed.WithLabelValues(signal).Inc()
+			}
+			if v.Monitored != nil {
+				o.monitored.WithLabelValues(v.Tier, string(v.Monitored.Reason)).Inc()
+			}
 			level := zap.InfoLevel
-			if v.Outcome == policy.Allow {
+			if v.Outcome == policy.Allow && len(v.Waived) == 0 && v.Monitored == nil {
 				level = zap.DebugLevel
 			}
 			if entry := o.log.Check(level, "decision"); entry != nil {
@@ -135,6 +152,7 @@ func decisionFields(d *authz.Decision) []zap.Field {
 		zap.String("detail", v.Detail), zap.Stringer("subject", d.Subject), zap.String("device", d.Device),
 		zap.String("method", d.Request.Method), zap.String("host", d.Request.Host), zap.String("path", withoutQuery(d.Request.Path)),
 		zap.String("route", v.Route), zap.String("tier", v.Tier), zap.Any("unmet", v.Unmet), zap.Any("noted", v.Noted),
+		zap.Any("waived", v.Waived), zap.Any("monitored", v.Monitored), zap.Strings("disputed", v.Disputed),
 		zap.String("policy", v.Policy), zap.Duration("took", d.Took),
 	}
 }

@@ -161,9 +161,9 @@ func newAdapter(x config.Source) (source.Adapter, error) {
 
 // world is what the settings say about the names that a policy uses.
 func world(s *config.Settings) policy.World {
-	w := policy.World{Sources: map[string][]string{}, Issuers: []string{}, TrustDomains: []string{}}
+	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}}
 	for _, x := range s.Sources {
-		w.Sources[x.Name] = x.Attests
+		w.Sources[x.Name] = policy.Source{Attests: x.Attests, Every: x.Every}
 	}
 	for _, x := range s.Identity.Issuers {
 		w.Issuers = append(w.Issuers, x.Name)

@@ -39,7 +39,8 @@ func newPolicyCheck() *cobra.Command {
 
 func documents(p *policy.Policy) int {
 	s := p.Spec()
-	return len(s.Governance) + len(s.Baselines) + len(s.Tiers) + len(s.Audiences) + len(s.Upstreams) + len(s.Routes)
+	return len(s.Governance) + len(s.Baselines) + len(s.Tiers) + len(s.Audiences) + len(s.Upstreams) + len(s.Routes) +
+		len(s.Identities) + len(s.Exceptions) + len(s.Monitors)
 }
 
 func count(n int, what string) string {

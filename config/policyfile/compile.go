@@ -100,13 +100,10 @@ func (c *compiler) document(d *strictyaml.Document) {
 			d.Problem("apiVersion", fmt.Sprintf("apiVersion is %q", h.APIVersion), "write "+APIVersion))
 	}
 	doc := &document{yaml: d}
-	switch decode, known := kinds[h.Kind]; {
+	switch k, known := kinds[h.Kind]; {
 	case known:
 		problems = append(problems, c.meta(doc, h)...)
-		problems = append(problems, c.body(doc, h, decode)...)
-	case later[h.Kind]:
-		problems = append(problems, d.Problem("kind", fmt.Sprintf("kind %s is not acted on by this version", h.Kind),
-			"remove the document"))
+		problems = append(problems, c.body(doc, h, k)...)
 	default:
 		c.unread = true
 		if h.Kind != "" {
@@ -153,7 +150,7 @@ func (c *compiler) meta(doc *document, h header) strictyaml.Problems {
 }
 
 // body decodes the spec into the policy, but for a second document of the same name.
-func (c *compiler) body(doc *document, h header, decode decoder) strictyaml.Problems {
+func (c *compiler) body(doc *document, h header, k kind) strictyaml.Problems {
 	d := doc.yaml
 	switch {
 	case !d.Has("spec"):
@@ -171,7 +168,7 @@ func (c *compiler) body(doc *document, h header, decode decoder) strictyaml.Prob
 	d.Unknown = func(path, field string) (string, string, bool) {
 		return fmt.Sprintf("%s is not acted on by this version", field), "remove it", laterFields[h.Kind+" "+path]
 	}
-	problems := decode(d, h.Meta, spec)
+	problems := k.decode(d, h.Meta, spec)
 	if d.Empty("spec.methods") && h.Kind == policy.KindRoute {
 		problems = append(problems, d.Problem("spec.methods", "the route lists no method",
 			"list some, or remove methods to cover every one"))

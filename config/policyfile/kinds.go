@@ -2,28 +2,36 @@ package policyfile
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/config/strictyaml"
 )
 
-// decoder decodes the spec of one kind and adds the document to the policy.
-type decoder func(d *strictyaml.Document, meta policy.Meta, into *policy.Spec) strictyaml.Problems
+// kind is one kind of document.
+type kind struct {
+	spec reflect.Type // what its spec is decoded into
+	// decode decodes the spec and adds the document to the policy.
+	decode func(d *strictyaml.Document, meta policy.Meta, into *policy.Spec) strictyaml.Problems
+}
 
 // kindOf decodes into a new element of one of the spec's lists.
-func kindOf[T any](list func(*policy.Spec) *[]T, meta func(*T) *policy.Meta) decoder {
-	return func(d *strictyaml.Document, m policy.Meta, into *policy.Spec) strictyaml.Problems {
-		var v T
-		problems := d.Decode("spec", &v)
-		*meta(&v) = m
-		all := list(into)
-		*all = append(*all, v)
-		return problems
+func kindOf[T any](list func(*policy.Spec) *[]T, meta func(*T) *policy.Meta) kind {
+	return kind{
+		spec: reflect.TypeFor[T](),
+		decode: func(d *strictyaml.Document, m policy.Meta, into *policy.Spec) strictyaml.Problems {
+			var v T
+			problems := d.Decode("spec", &v)
+			*meta(&v) = m
+			all := list(into)
+			*all = append(*all, v)
+			return problems
+		},
 	}
 }
 
-var kinds = map[string]decoder{
+var kinds = map[string]kind{
 	policy.KindGovernance: kindOf(
 		func(s *policy.Spec) *[]policy.Governance { return &s.Governance },
 		func(v *policy.Governance) *policy.Meta { return &v.Meta }),
@@ -42,21 +50,20 @@ var kinds = map[string]decoder{
 	policy.KindRoute: kindOf(
 		func(s *policy.Spec) *[]policy.Route { return &s.Routes },
 		func(v *policy.Route) *policy.Meta { return &v.Meta }),
+	policy.KindIdentity: kindOf(
+		func(s *policy.Spec) *[]policy.Identity { return &s.Identities },
+		func(v *policy.Identity) *policy.Meta { return &v.Meta }),
+	policy.KindException: kindOf(
+		func(s *policy.Spec) *[]policy.Exception { return &s.Exceptions },
+		func(v *policy.Exception) *policy.Meta { return &v.Meta }),
+	policy.KindMonitor: kindOf(
+		func(s *policy.Spec) *[]policy.Monitor { return &s.Monitors },
+		func(v *policy.Monitor) *policy.Meta { return &v.Meta }),
 }
 
 var kindNames = slices.Sorted(maps.Keys(kinds))
 
-// later are the kinds of the policy language that this version does not act on.
-var later = map[string]bool{"Monitor": true, "Identity": true, "Exception": true}
-
-// laterFields are its fields that this version does not act on.
+// laterFields are fields of the policy language that this version does not act on.
 var laterFields = map[string]bool{
-	"Tier spec.stepUp":       true,
-	"Tier spec.grace":        true,
-	"Tier spec.onGap":        true,
-	"Tier spec.exceptions":   true,
-	"Tier spec.recheckEvery": true,
-	"Tier spec.mode":         true,
-	"Route spec.shared":      true,
-	"Route spec.login":       true,
+	"Route spec.login": true,
 }

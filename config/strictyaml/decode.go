@@ -78,6 +78,10 @@ func (c *decoding) value(path string, written *yaml.Node, into reflect.Value) {
 			return
 		}
 	}
+	if isText(into.Type()) {
+		c.wrong(path, written, "text", "write "+example(into.Type()))
+		return
+	}
 	switch into.Kind() {
 	case reflect.Pointer:
 		into.Set(reflect.New(into.Type().Elem()))

@@ -1,9 +1,11 @@
 package strictyaml
 
 import (
+	"encoding"
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -42,16 +44,33 @@ func example(t reflect.Type) string {
 	switch {
 	case t == durationType:
 		return "26h"
+	case t == reflect.TypeFor[time.Time]():
+		return "2026-11-20T08:00:00Z"
 	case t.Kind() == reflect.Slice:
 		return "[…]"
 	case t.Kind() == reflect.Bool:
 		return "true"
 	case t.Kind() == reflect.String:
 		return "TEXT"
+	case isText(t):
+		return "TEXT"
 	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map, t.Kind() == reflect.Pointer:
 		return "and its fields below it"
 	}
 	return "NUMBER"
+}
+
+// isText reports a type that is written as text alone: it reads itself and has no fields of ours.
+func isText(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return false
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("yaml") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // Nearest finds the candidate that a misspelt word was most likely meant to be: at most one edit per three characters.

@@ -58,10 +58,10 @@ func TestSettingsLoad(t *testing.T) {
 func compile(t *testing.T, s *Stage) (digest, problems string) {
 	t.Helper()
 	settings := loadSettings(t, s)
-	world := policy.World{Sources: map[string][]string{}, Issuers: []string{settings.Identity.Issuers[0].Name},
+	world := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{settings.Identity.Issuers[0].Name},
 		TrustDomains: []string{settings.Identity.TrustDomains[0].Name}}
 	for _, source := range settings.Sources {
-		world.Sources[source.Name] = source.Attests
+		world.Sources[source.Name] = policy.Source{Attests: source.Attests}
 	}
 	files, err := policyfile.Read(settings.Policy.Dir)
 	if err != nil {

@@ -69,7 +69,7 @@ func (w *World) Site(ctx context.Context, name string, routes, devices int) (*Si
 
 // Vouched is the world as the settings of a site describe it to its policy.
 func Vouched() policy.World {
-	return policy.World{Sources: map[string][]string{source: attributes()}, Issuers: []string{"corp"},
+	return policy.World{Sources: map[string]policy.Source{source: {Attests: attributes()}}, Issuers: []string{"corp"},
 		TrustDomains: []string{}}
 }
 

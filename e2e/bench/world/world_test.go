@@ -53,10 +53,10 @@ func TestTheRequestIsWhatTheBenchClaims(t *testing.T) {
 	if err != nil || pem != string(w.Laptop.CertificatePEM()) {
 		t.Errorf("the certificate does not survive its encoding: %v", err)
 	}
-	name, _, ok := s.Policy.Table().Match(Host, AskedPath, "GET")
-	if !ok || name != a.GetContextExtensions()["tiergate.route"] ||
+	match := s.Policy.Table().Match(Host, AskedPath, "GET")
+	if match.Route == "" || match.Route != a.GetContextExtensions()["tiergate.route"] ||
 		a.GetContextExtensions()["tiergate.table"] != s.Policy.Table().Digest() {
-		t.Errorf("route %q of extensions %v", name, a.GetContextExtensions())
+		t.Errorf("route %q of extensions %v", match.Route, a.GetContextExtensions())
 	}
 	if spec := s.Policy.Spec(); len(spec.Routes) != 60 || len(spec.Tiers) != 10 || len(spec.Baselines[0].Signals) != 8 {
 		t.Errorf("%d routes, %d tiers, %d signals", len(spec.Routes), len(spec.Tiers), len(spec.Baselines[0].Signals))

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/signals"
+)
+
+// exception is a compiled Exception of the directory.
+type exception struct {
+	*Exception
+	devices []signals.Alias
+}
+
+func (c *compiler) exceptions() {
+	c.rules = newExceptionRules(&c.spec, c.teams, c.world.Issuers)
+	for i := range c.spec.Exceptions {
+		e := &c.spec.Exceptions[i]
+		c.owner(KindException, e.Meta)
+		for _, f := range c.rules.faults(e, nil) {
+			if name, missing := strings.CutPrefix(f.message, `there is no Route "`); missing {
+				name = strings.TrimSuffix(name, `"`)
+				c.unknown(KindException, e.Meta.Name, f.field, f.message, name, slices.Sorted(maps.Keys(c.rules.routes)), f.help)
+				continue
+			}
+			c.fault(KindException, e.Meta.Name, f.field, f.message, f.help)
+		}
+	}
+}
+
+// compiledExceptions puts the exceptions to the routes that they name.
+func (c *compiler) compiledExceptions(routes map[string]*route) {
+	for i := range c.spec.Exceptions {
+		e := &exception{Exception: &c.spec.Exceptions[i]}
+		for _, device := range e.Devices {
+			alias, _ := parseExceptionDevice(device) // judged by the rules
+			e.devices = append(e.devices, alias)
+		}
+		for _, name := range e.Routes {
+			if r := routes[name]; !slices.Contains(r.exceptions, e) {
+				r.exceptions = append(r.exceptions, e)
+			}
+		}
+	}
+}
+
+// identities checks the inventory: each non-human identity has exactly one entry, and so one owner.
+func (c *compiler) identities() {
+	claimed := map[string]string{} // SPIFFE ID or pattern → entry
+	var patterns []identity.SPIFFEPattern
+	var owners []string
+	for i := range c.spec.Identities {
+		d := &c.spec.Identities[i]
+		c.owner(KindIdentity, d.Meta)
+		fault := func(field, message, help string) { c.fault(KindIdentity, d.Meta.Name, field, message, help) }
+		if !slices.Contains(identityTypes, d.Type) {
+			fault("spec.type", fmt.Sprintf("type is %q", d.Type), "write one of "+joined(identityTypes))
+		}
+		if !slices.Contains(recordedIn, d.RecordedIn) {
+			fault("spec.recordedIn", fmt.Sprintf("recordedIn is %q", d.RecordedIn), "write one of "+joined(recordedIn))
+		}
+		if d.ReviewBy.IsZero() {
+			fault("spec.reviewBy", "the entry has no date of review", "reviewBy: 2027-03-01")
+		}
+		if d.Type == IdentityOfWorkload && len(d.SPIFFEIDs) == 0 {
+			fault("spec.spiffeIDs", "a workload is known by its SPIFFE IDs", `spiffeIDs: ["spiffe://example.org/ns/ci/sa/deployer"]`)
+		}
+		for j, id := range d.SPIFFEIDs {
+			field := fmt.Sprintf("spec.spiffeIDs[%d]", j)
+			pattern, err := identity.ParseSPIFFEPattern(id)
+			if err != nil {
+				fault(field, err.Error(), "spiffe://DOMAIN/path, * for one segment, /** at the end for all below")
+				continue
+			}
+			other, taken := claimed[id]
+			for k := 0; !taken && k < len(patterns); k++ {
+				if patterns[k].Overlaps(pattern) {
+					other, taken = owners[k], true
+				}
+			}
+			if taken {
+				fault(field, fmt.Sprintf("identity %q already stands for %s", other, id), "one identity has one entry, and so one owner")
+			}
+			claimed[id], patterns, owners = d.Meta.Name, append(patterns, pattern), append(owners, d.Meta.Name)
+		}
+	}
+}
+
+func (c *compiler) monitors() {
+	for i := range c.spec.Monitors {
+		m := &c.spec.Monitors[i]
+		c.owner(KindMonitor, m.Meta)
+		fault := func(field, message, help string) { c.fault(KindMonitor, m.Meta.Name, field, message, help) }
+		if len(m.Watch) == 0 {
+			fault("spec.watch", "the monitor watches nothing", "watch: [drift]")
+		}
+		for j, kind := range m.Watch {
+			field := fmt.Sprintf("spec.watch[%d]", j)
+			if !slices.Contains(watchable, kind) {
+				c.unknown(KindMonitor, m.Meta.Name, field, fmt.Sprintf("%q is nothing that can be watched", kind), kind, watchable,
+					"watch any of "+joined(watchable))
+			}
+			if slices.Contains(m.Watch[:j], kind) {
+				fault(field, fmt.Sprintf("%s is listed twice", kind), "remove one")
+			}
+		}
+		if !slices.Contains(severities, m.Severity) {
+			fault("spec.severity", fmt.Sprintf("severity is %q", m.Severity), "write one of "+joined(severities))
+		}
+		if m.CloseWithin <= 0 {
+			fault("spec.closeWithin", "the monitor does not say how fast", "closeWithin: 7d")
+		}
+		if _, ok := c.teams[m.Assign]; m.Assign != "" && !ok {
+			c.unknown(KindMonitor, m.Meta.Name, "spec.assign", fmt.Sprintf("%q is no team", m.Assign), m.Assign,
+				slices.Sorted(maps.Keys(c.teams)), "the teams stand in the Governance document")
+		}
+		for j, audience := range m.Audiences {
+			c.refer(KindMonitor, m.Meta.Name, fmt.Sprintf("spec.audiences[%d]", j), KindAudience, audience)
+		}
+	}
+}
+
+func joined[T ~string](words []T) string {
+	text := make([]string, len(words))
+	for i, w := range words {
+		text[i] = string(w)
+	}
+	return strings.Join(text, ", ")
+}

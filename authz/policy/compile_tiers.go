@@ -1,0 +1,287 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+func (c *compiler) compileTiers() {
+	for i := range c.spec.Tiers {
+		t := &c.spec.Tiers[i]
+		c.owner(KindTier, t.Meta)
+		if !slices.Contains([]Identify{IdentifyWorkload, IdentifyUser, IdentifyUserDevice}, t.Identify) {
+			c.fault(KindTier, t.Meta.Name, "spec.identify", fmt.Sprintf("identify is %q", t.Identify),
+				"write workload, user or user+device")
+		}
+		lists := &tierLists{c: c, tier: t, seen: map[string]List{}}
+		lists.all("spec", t.Require, t.DenyUnless, t.StepUp)
+		for j, d := range t.Advise {
+			lists.demand(ListAdvise, d.Signal, d.MaxAge, fmt.Sprintf("spec.advise[%d]", j))
+		}
+		c.tierBounds(t)
+		c.tierWords(t)
+		compiled := tier{name: t.Meta.Name, contact: c.teams[t.Meta.Owner].Contact, identify: t.Identify,
+			monitor: t.Mode == ModeMonitor, evidence: t.Evidence}
+		if t.Grace != nil {
+			compiled.grace = *t.Grace
+		}
+		if t.OnGap.LastKnown != nil {
+			compiled.lastKnown = t.OnGap.LastKnown.For
+		}
+		c.tierAt[t.Meta.Name] = i
+		c.tiers = append(c.tiers, compiled)
+	}
+}
+
+// tierLists checks the lists of one tier.
+type tierLists struct {
+	c    *compiler
+	tier *Tier
+	seen map[string]List
+}
+
+func (l *tierLists) fault(field, message, help string) {
+	l.c.fault(KindTier, l.tier.Meta.Name, field, message, help)
+}
+
+func (l *tierLists) all(field string, require []Demand, denyUnless []DenyUnless, stepUp *StepUpDemand) {
+	for i, d := range require {
+		l.demand(ListRequire, d.Signal, d.MaxAge, fmt.Sprintf("%s.require[%d]", field, i))
+	}
+	for i, d := range denyUnless {
+		at := fmt.Sprintf("%s.denyUnless[%d]", field, i)
+		l.demand(ListDenyUnless, d.Signal, d.MaxAge, at)
+		if d.OnUnknown != "" && d.OnUnknown != OnUnknownDeny && d.OnUnknown != OnUnknownNote {
+			l.fault(at+".onUnknown", fmt.Sprintf("onUnknown is %q", d.OnUnknown), "write deny or note")
+		}
+	}
+	if stepUp != nil {
+		l.login(field+".stepUp", stepUp)
+		for i, d := range stepUp.Signals {
+			l.demand(ListStepUp, d.Signal, d.MaxAge, fmt.Sprintf("%s.stepUp.signals[%d]", field, i))
+		}
+	}
+}
+
+func (l *tierLists) demand(list List, signal string, maxAge time.Duration, field string) {
+	if _, twice := l.seen[signal]; twice {
+		l.fault(field, fmt.Sprintf("signal %q stands twice in this tier", signal), "one signal stands in one list")
+	}
+	l.seen[signal] = list
+	known := l.c.signals[signal]
+	switch {
+	case known == nil:
+		l.c.unknown(KindTier, l.tier.Meta.Name, field, fmt.Sprintf("no baseline defines signal %q", signal), signal,
+			slices.Sorted(maps.Keys(l.c.signals)), "define it in a Baseline")
+	case maxAge != 0:
+		l.tightens(known, maxAge, field)
+	}
+	if l.tier.Identify == IdentifyWorkload {
+		l.fault(field, fmt.Sprintf("a tier for workloads has no device to look at, so %q is never met", signal),
+			"remove the signal, or identify: user+device")
+	}
+}
+
+// tightens checks that a tier's maxAge shortens the baseline's and can still be delivered.
+func (l *tierLists) tightens(s *signal, maxAge time.Duration, field string) {
+	longest := time.Duration(0)
+	for i := range s.variants {
+		longest = max(longest, s.variants[i].maxAge)
+	}
+	if longest > 0 && maxAge >= longest {
+		l.fault(field+".maxAge", fmt.Sprintf("%s does not tighten the baseline's %s", maxAge, longest),
+			"write a shorter one, or leave it out")
+	}
+	for i := range s.variants {
+		if message := l.c.undeliverable(&s.variants[i], maxAge); message != "" {
+			l.fault(field+".maxAge", message, "allow more time, or have a source report more often")
+			return
+		}
+	}
+}
+
+func (l *tierLists) login(field string, d *StepUpDemand) {
+	switch {
+	case l.tier.Identify == IdentifyWorkload:
+		l.fault(field, "a workload has no login to step up", "remove stepUp, or identify: user or user+device")
+	case len(d.ACR)+len(d.AMR) == 0 && d.MaxAge == 0:
+		l.fault(field, "stepUp asks for no login", "set acr, amr or maxAge")
+	case d.MaxAge != 0 && d.MaxAge < time.Second:
+		l.fault(field+".maxAge", fmt.Sprintf("no login is as fresh as %s", d.MaxAge), "write 1s or more")
+	}
+	switch d.When {
+	case "", StepUpAlways:
+	case StepUpSignals:
+		if len(d.Signals) == 0 {
+			l.fault(field+".when", "when: signals, and no signal is named", "signals: [NAME], or when: always")
+		}
+	default:
+		l.fault(field+".when", fmt.Sprintf("when is %q", d.When), "write always or signals")
+	}
+	l.words(field+".acr", d.ACR)
+	l.words(field+".amr", d.AMR)
+}
+
+// words checks the values of a challenge: they are sent to clients, separated by blanks, in a quoted string.
+func (l *tierLists) words(field string, words []string) {
+	for i, word := range words {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		if !isChallengeWord(word) {
+			l.fault(at, fmt.Sprintf("%q cannot be sent in a challenge", word), "use visible ASCII without blanks, quotes and backslashes")
+		}
+		if slices.Contains(words[:i], word) {
+			l.fault(at, fmt.Sprintf("%q is listed twice", word), "remove one")
+		}
+	}
+}
+
+func isChallengeWord(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (c *compiler) tierBounds(t *Tier) {
+	fault := func(field, message, help string) { c.fault(KindTier, t.Meta.Name, field, message, help) }
+	if g := t.Grace; g != nil {
+		if g.Offline <= 0 {
+			fault("spec.grace.offline", "grace says for how long", "offline: 8h, or remove grace")
+		}
+		if g.Renewals < 0 || g.Renewals > maxRenewals {
+			fault("spec.grace.renewals", fmt.Sprintf("%d renewals", g.Renewals), fmt.Sprintf("write 0 to %d", maxRenewals))
+		}
+		if len(t.Require) == 0 {
+			fault("spec.grace", "grace excuses what a tier requires, and this one requires no signal", "remove it")
+		}
+	}
+	if k := t.OnGap.LastKnown; k != nil && k.For <= 0 {
+		fault("spec.onGap.last-known.for", "last-known says for how long", "for: 10m")
+	}
+	if e := t.Exceptions; e != nil {
+		if e.MaxDuration <= 0 {
+			fault("spec.exceptions.maxDuration", "exceptions say how long they may be at most", "maxDuration: 14d, or remove exceptions")
+		}
+		if e.MaxRenewals < 0 || e.MaxRenewals > maxRenewals {
+			fault("spec.exceptions.maxRenewals", fmt.Sprintf("%d renewals", e.MaxRenewals), fmt.Sprintf("write 0 to %d", maxRenewals))
+		}
+	}
+}
+
+// maxRenewals keeps what is renewed without end from passing for bounded.
+const maxRenewals = 100
+
+func (c *compiler) tierWords(t *Tier) {
+	fault := func(field, message, help string) { c.fault(KindTier, t.Meta.Name, field, message, help) }
+	if t.Mode != "" && t.Mode != ModeEnforce && t.Mode != ModeMonitor {
+		fault("spec.mode", fmt.Sprintf("mode is %q", t.Mode), "write enforce or monitor")
+	}
+	switch {
+	case t.Evidence != "" && t.Evidence != EvidenceRequired:
+		fault("spec.evidence", fmt.Sprintf("evidence is %q", t.Evidence), "write required, or leave it out")
+	case t.Evidence == EvidenceRequired && c.world.Evidence != nil && !*c.world.Evidence:
+		fault("spec.evidence", "the settings record no decisions, so this tier would refuse everything",
+			"set evidence.file in the settings")
+	}
+	if t.RecheckEvery < 0 || t.RecheckEvery != 0 && t.RecheckEvery < time.Second {
+		fault("spec.recheckEvery", fmt.Sprintf("every %s is too often", t.RecheckEvery), "write 1s or more")
+	}
+}
+
+// maxStricter bounds the entries of one tier; which are in force for a request is a bit of one word.
+const maxStricter = 32
+
+// compileStricter checks the entries for single audiences. It runs after the audiences are known.
+func (c *compiler) compileStricter() {
+	for i := range c.spec.Tiers {
+		t := &c.spec.Tiers[i]
+		if len(t.Stricter) > maxStricter {
+			c.fault(KindTier, t.Meta.Name, "spec.stricter", fmt.Sprintf("%d entries; the limit is %d", len(t.Stricter), maxStricter),
+				"use a tier of its own")
+			continue
+		}
+		for j := range t.Stricter {
+			c.stricter(t, j)
+		}
+	}
+}
+
+func (c *compiler) stricter(t *Tier, at int) {
+	s, field := &t.Stricter[at], fmt.Sprintf("spec.stricter[%d]", at)
+	fault := func(key, message, help string) { c.fault(KindTier, t.Meta.Name, field+key, message, help) }
+	compiled := stricter{grace: s.Grace}
+	if c.refer(KindTier, t.Meta.Name, field+".audience", KindAudience, s.Audience) {
+		compiled.audience = c.audAt[s.Audience]
+	}
+	if slices.ContainsFunc(t.Stricter[:at], func(o Stricter) bool { return o.Audience == s.Audience }) {
+		fault(".audience", fmt.Sprintf("audience %q has two entries", s.Audience), "write one")
+	}
+	lists := &tierLists{c: c, tier: t, seen: map[string]List{}}
+	lists.all(field, s.Require, s.DenyUnless, s.StepUp)
+	c.harder(t, lists.seen, s, field)
+	if s.Grace != nil {
+		switch base := t.Grace; {
+		case base == nil:
+			fault(".grace", "the tier has no grace to shorten", "remove it here, or state grace for the tier")
+		case s.Grace.Offline < 0 || s.Grace.Renewals < 0 || s.Grace.Offline > base.Offline || s.Grace.Renewals > base.Renewals:
+			fault(".grace", "this is no shorter than the tier's grace", "write a shorter offline, or fewer renewals")
+		}
+	}
+	if s.Exceptions != nil {
+		compiled.exception = &s.Exceptions.MaxDuration
+		switch base := t.Exceptions; {
+		case base == nil:
+			fault(".exceptions", "the tier allows no exceptions to shorten", "remove it here, or state exceptions for the tier")
+		case s.Exceptions.MaxDuration < 0 || s.Exceptions.MaxDuration > base.MaxDuration:
+			fault(".exceptions.maxDuration", "this is no shorter than the tier's", "write a shorter one")
+		case s.Exceptions.MaxRenewals != 0:
+			fault(".exceptions.maxRenewals", "renewals are counted for the tier as a whole", "remove it here")
+		}
+	}
+	if len(lists.seen) == 0 && s.StepUp == nil && s.Grace == nil && s.Exceptions == nil {
+		fault("", "the entry asks for nothing", "require, denyUnless, stepUp, or a shorter grace or exceptions")
+	}
+	if i, ok := c.tierAt[t.Meta.Name]; ok {
+		c.tiers[i].stricter = append(c.tiers[i].stricter, compiled)
+	}
+}
+
+// severityOf orders the lists: a signal may move to a harder one for an audience, never to a softer one.
+var severityOf = map[List]int{ListAdvise: 1, ListStepUp: 2, ListRequire: 3, ListDenyUnless: 4}
+
+// harder checks that an entry for an audience says more of a signal than the tier already does.
+func (c *compiler) harder(t *Tier, seen map[string]List, s *Stricter, field string) {
+	base := baseLists(t)
+	for _, signal := range slices.Sorted(maps.Keys(seen)) {
+		list, ok := base[signal]
+		tighter := slices.ContainsFunc(s.Require, func(d Demand) bool { return d.Signal == signal && d.MaxAge != 0 }) ||
+			slices.ContainsFunc(s.DenyUnless, func(d DenyUnless) bool { return d.Signal == signal })
+		if ok && (severityOf[seen[signal]] < severityOf[list] || severityOf[seen[signal]] == severityOf[list] && !tighter) {
+			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("the tier already lists signal %q under %s", signal, list),
+				"remove it here; an entry for an audience only adds")
+		}
+	}
+}
+
+func baseLists(t *Tier) map[string]List {
+	lists := map[string]List{}
+	for _, d := range t.Require {
+		lists[d.Signal] = ListRequire
+	}
+	for _, d := range t.DenyUnless {
+		lists[d.Signal] = ListDenyUnless
+	}
+	for _, d := range t.Advise {
+		lists[d.Signal] = ListAdvise
+	}
+	if t.StepUp != nil {
+		for _, d := range t.StepUp.Signals {
+			lists[d.Signal] = ListStepUp
+		}
+	}
+	return lists
+}

@@ -1,0 +1,212 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/tiergate/tiergate/signals"
+)
+
+// hearing is the judgement of one request by what its tier demands, once the subject is admitted to the route.
+type hearing struct {
+	policy     *Policy
+	route      *route
+	tier       *tier
+	in         *Input
+	assessment *Assessment // nil: no posture
+	at         int64       // ns since 1970
+
+	stricter uint32 // which of the tier's entries for audiences are in force
+	grace    GraceBound
+	silence  silence
+}
+
+// applicable finds the entries for audiences that are in force for the subject, and the shortest grace.
+func (h *hearing) applicable() {
+	h.grace = h.tier.grace
+	if len(h.tier.stricter) == 0 {
+		return
+	}
+	bound, identified, owned := h.membershipOf()
+	for i := range h.tier.stricter {
+		s := &h.tier.stricter[i]
+		if h.policy.audiences[s.audience].holds(&h.in.Subject, bound, identified, owned) == outside {
+			continue
+		}
+		h.stricter |= 1 << i
+		if s.grace != nil {
+			h.grace.Offline = min(h.grace.Offline, s.grace.Offline)
+			h.grace.Renewals = min(h.grace.Renewals, s.grace.Renewals)
+		}
+	}
+}
+
+func (h *hearing) membershipOf() (bound, identified bool, owned ownership) {
+	if h.assessment != nil {
+		owned = h.assessment.owned
+	}
+	return h.in.Subject.Device != signals.Alias{}, h.tier.identify == IdentifyUserDevice, owned
+}
+
+// each yields what is demanded of the subject: the tier's own, then those of the entries in force.
+func (h *hearing) each(yield func(*demanded) bool) {
+	if !yield(&h.tier.demanded) {
+		return
+	}
+	for i := range h.tier.stricter {
+		if h.stricter&(1<<i) != 0 && !yield(&h.tier.stricter[i].demanded) {
+			return
+		}
+	}
+}
+
+// judgesDevice tells whether anything is demanded of the device.
+func (h *hearing) judgesDevice() bool {
+	if h.tier.looksAtDevice() {
+		return true
+	}
+	for d := range h.each {
+		if len(d.demands) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// judge looks at every demand, keeps all that are not met, and comes to the outcome.
+func (h *hearing) judge(v *Verdict) {
+	outcome := Allow
+	for d := range h.each {
+		good := d.stepUp == nil || loginSuffices(d.stepUp, h.in)
+		asks := d.stepUp != nil && d.stepUp.When != StepUpSignals
+		for i := range d.demands {
+			asks = h.demand(v, &d.demands[i], good, &outcome) || asks
+		}
+		if asks && !good {
+			outcome = min(outcome, StepUp)
+			v.Challenge = harder(v.Challenge, d.stepUp)
+		}
+	}
+	switch outcome {
+	case Deny:
+		v.Reason = ReasonPosture
+	case StepUp:
+		v.Reason, v.Detail = ReasonStepUp, describeLogin(v.Challenge, h.in)
+	case Allow:
+		v.Reason = ReasonAllowed
+	}
+	v.Outcome = outcome
+	h.monitor(v)
+}
+
+// demand judges one signal. It reports whether the signal asks for a login.
+func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome) (asks bool) {
+	a := h.assessment
+	if a.disputed(d, h.at) {
+		v.Disputed = append(v.Disputed, h.policy.signals[d.signal].name)
+	}
+	status := a.status(d, h.at)
+	if status == StatusPassing {
+		return false
+	}
+	unmet := h.policy.unmet(d, status, a, h.at)
+	switch {
+	case d.list == ListAdvise || d.list == ListDenyUnless && status == StatusUnknown && d.noteIfUnknown:
+		v.Noted = append(v.Noted, unmet)
+		return false
+	case d.list == ListRequire || d.list == ListStepUp:
+		if waived, ok := h.excuse(d, status); ok {
+			waived.Unmet = unmet
+			v.Waived = append(v.Waived, waived)
+			return false
+		}
+	}
+	switch {
+	case d.list != ListStepUp:
+		*outcome = Deny
+	case goodLogin:
+		v.Noted = append(v.Noted, unmet)
+		return true
+	}
+	v.Unmet = append(v.Unmet, unmet)
+	return d.list == ListStepUp
+}
+
+// monitor turns a refusal for posture or login into a record, where the tier only monitors and no denyUnless is unmet.
+func (h *hearing) monitor(v *Verdict) {
+	if !h.tier.monitor || v.Outcome == Allow {
+		return
+	}
+	for i := range v.Unmet {
+		if v.Unmet[i].List == ListDenyUnless {
+			return
+		}
+	}
+	v.Monitored = &Monitored{Outcome: v.Outcome, Reason: v.Reason}
+	v.Outcome, v.Reason = Allow, ReasonAllowed
+}
+
+// monitorGap is monitor where there is no posture: every signal is then unknown.
+func (h *hearing) monitorGap(v *Verdict) {
+	if v.Reason == ReasonDeviceContested {
+		return // two devices under one name: that is identity
+	}
+	for d := range h.each {
+		for i := range d.demands {
+			if d.demands[i].list == ListDenyUnless && !d.demands[i].noteIfUnknown {
+				return
+			}
+		}
+	}
+	h.monitor(v)
+}
+
+// excuse finds what excuses a demand that is not met: an exception, else grace, else the last known state.
+func (h *hearing) excuse(d *demand, status Status) (Waived, bool) {
+	if waived, ok := h.exception(d); ok {
+		return waived, true
+	}
+	if d.list != ListRequire || status != StatusUnknown || h.grace.Offline == 0 && h.tier.lastKnown == 0 {
+		return Waived{}, false
+	}
+	agedOut, lastGood := h.assessment.lastGood(d)
+	if !lastGood {
+		return Waived{}, false
+	}
+	h.findSilence()
+	if h.silence.proven {
+		if h.grace.Offline > 0 && h.at < h.silence.graceEnds {
+			return Waived{By: WaivedByGrace, Until: time.Unix(0, h.silence.graceEnds).UTC()}, true
+		}
+		return Waived{}, false // what is known last never follows or extends grace
+	}
+	ends := after(agedOut, h.tier.lastKnown)
+	if h.at < ends && nanos(h.in.Device.AsOf) >= agedOut && h.assessment.sourcesSilent(d, h.in.Device.Heard) {
+		return Waived{By: WaivedByLastKnown, Until: time.Unix(0, ends).UTC()}, true
+	}
+	return Waived{}, false
+}
+
+// exception finds the exception that excuses a signal: of several the one that lasts longest, then the first by name.
+func (h *hearing) exception(d *demand) (Waived, bool) {
+	var best *Exception
+	better := func(e *Exception) {
+		if best == nil || e.Until.After(best.Until) || e.Until.Equal(best.Until) && e.Meta.Name < best.Meta.Name {
+			best = e
+		}
+	}
+	for _, e := range h.route.exceptions {
+		if e.State(h.in.At) == ExceptionInForce && h.covers(e.Exception, e.devices, d) {
+			better(e.Exception)
+		}
+	}
+	for i := range h.in.Granted {
+		e := &h.in.Granted[i]
+		if e.State(h.in.At) == ExceptionInForce && h.grantable(e) && h.covers(e, nil, d) {
+			better(e)
+		}
+	}
+	if best == nil {
+		return Waived{}, false
+	}
+	return Waived{By: WaivedByException, Name: best.Meta.Name, Until: best.Until}, true
+}

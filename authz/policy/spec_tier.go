@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"errors"
+	"time"
+)
+
+// Tier is written by IAM: what a protection level demands.
+type Tier struct {
+	Meta       Meta            `yaml:"-"`
+	Identify   Identify        `yaml:"identify"`
+	Require    []Demand        `yaml:"require,omitempty"`
+	DenyUnless []DenyUnless    `yaml:"denyUnless,omitempty"`
+	StepUp     *StepUpDemand   `yaml:"stepUp,omitempty"`
+	Advise     []Demand        `yaml:"advise,omitempty"`
+	Grace      *GraceBound     `yaml:"grace,omitempty"`      // without it there is none
+	OnGap      OnGap           `yaml:"onGap,omitempty"`      // default deny
+	Exceptions *ExceptionBound `yaml:"exceptions,omitempty"` // without it there is no exception from this tier
+	// Stricter adds to what members of an audience must show, or shortens what they are given. It never loosens.
+	Stricter []Stricter `yaml:"stricter,omitempty"`
+	// RecheckEvery is the longest a stream may live without being asked again.
+	RecheckEvery time.Duration  `yaml:"recheckEvery,omitempty"`
+	Mode         Mode           `yaml:"mode,omitempty"`     // default enforce
+	Evidence     EvidenceDemand `yaml:"evidence,omitempty"` // default: recorded if it can be
+}
+
+// Identify is what a tier wants to know of the subject before it looks at anything else.
+type Identify string
+
+// The ways to identify.
+const (
+	IdentifyWorkload   Identify = "workload"
+	IdentifyUser       Identify = "user"
+	IdentifyUserDevice Identify = "user+device"
+)
+
+// Demand is an entry of require or advise: the signal's name alone, or a mapping with a tighter maxAge.
+type Demand struct {
+	Signal string        `yaml:"signal"`
+	MaxAge time.Duration `yaml:"maxAge,omitempty"` // 0: the baseline's
+}
+
+// DenyUnless is an entry of that list: the signal's name alone, or a mapping with onUnknown or a tighter maxAge.
+type DenyUnless struct {
+	Signal    string        `yaml:"signal"`
+	OnUnknown OnUnknown     `yaml:"onUnknown,omitempty"`
+	MaxAge    time.Duration `yaml:"maxAge,omitempty"` // 0: the baseline's
+}
+
+// OnUnknown is what an unknown denyUnless signal does.
+type OnUnknown string
+
+// Deny is the default; note lets the request pass with a note.
+const (
+	OnUnknownDeny OnUnknown = "deny"
+	OnUnknownNote OnUnknown = "note"
+)
+
+var errNoSignal = errors.New("the name of a signal is missing")
+
+// UnmarshalText reads the short form, the signal's name alone.
+func (d *Demand) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errNoSignal
+	}
+	*d = Demand{Signal: string(text)}
+	return nil
+}
+
+// UnmarshalText reads the short form, the signal's name alone.
+func (d *DenyUnless) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errNoSignal
+	}
+	*d = DenyUnless{Signal: string(text)}
+	return nil
+}
+
+// StepUpDemand is the stronger or fresher login that a tier wants (RFC 9470): always, or when one of its signals is not
+// passing. At least one of acr, amr and maxAge is set; all that are set must hold.
+type StepUpDemand struct {
+	When    StepUpWhen    `yaml:"when,omitempty"`   // default always
+	ACR     []string      `yaml:"acr,omitempty"`    // the login's acr must be one of them
+	AMR     []string      `yaml:"amr,omitempty"`    // the login's amr must hold one of them
+	MaxAge  time.Duration `yaml:"maxAge,omitempty"` // of the login, from the token's auth_time
+	Signals []Demand      `yaml:"signals,omitempty"`
+}
+
+// StepUpWhen says when a login is looked at.
+type StepUpWhen string
+
+// The conditions.
+const (
+	StepUpAlways  StepUpWhen = "always"
+	StepUpSignals StepUpWhen = "signals" // only when one of the signals is not passing
+)
+
+// GraceBound is how long a device that fell silent keeps its last good state.
+type GraceBound struct {
+	Offline  time.Duration `yaml:"offline"`
+	Renewals int           `yaml:"renewals,omitempty"` // each adds offline once more
+}
+
+// OnGap is what a tier does while a source is silent for all its devices: deny, or last-known for a while.
+type OnGap struct {
+	LastKnown *LastKnown `yaml:"last-known,omitempty"` // nil: deny
+}
+
+// LastKnown bounds how long a signal keeps its last good state after it has aged out.
+type LastKnown struct {
+	For time.Duration `yaml:"for"`
+}
+
+// UnmarshalText reads the short form, deny.
+func (g *OnGap) UnmarshalText(text []byte) error {
+	if string(text) != "deny" {
+		return errors.New("onGap is deny, or a mapping: {last-known: {for: 10m}}")
+	}
+	*g = OnGap{}
+	return nil
+}
+
+// ExceptionBound is what an exception from a tier may be at most.
+type ExceptionBound struct {
+	MaxDuration time.Duration `yaml:"maxDuration"`
+	MaxRenewals int           `yaml:"maxRenewals,omitempty"`
+}
+
+// Stricter is what a tier asks of the members of one audience besides: of executives, of devices people own themselves.
+// Whoever may be a member is asked too.
+type Stricter struct {
+	Audience   string          `yaml:"audience"`
+	Require    []Demand        `yaml:"require,omitempty"`
+	DenyUnless []DenyUnless    `yaml:"denyUnless,omitempty"`
+	StepUp     *StepUpDemand   `yaml:"stepUp,omitempty"`
+	Grace      *GraceBound     `yaml:"grace,omitempty"`      // shorter than the tier's; offline: 0s is none
+	Exceptions *ExceptionBound `yaml:"exceptions,omitempty"` // shorter than the tier's; maxDuration: 0s is none
+}
+
+// Mode is whether a tier refuses or only says what it would have refused.
+type Mode string
+
+// The modes. Monitor waives require, step-up and advise; never identity, audience, denyUnless, path or method.
+const (
+	ModeEnforce Mode = "enforce"
+	ModeMonitor Mode = "monitor"
+)
+
+// EvidenceDemand is whether a decision may be given that cannot be put on record.
+type EvidenceDemand string
+
+// EvidenceRequired refuses what cannot be recorded.
+const EvidenceRequired EvidenceDemand = "required"
