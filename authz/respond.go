@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -26,6 +28,9 @@ const (
 	headerTier     = "x-tiergate-tier"
 	headerRoute    = "x-tiergate-route"
 	headerDecision = "x-tiergate-decision-id"
+	// headerStream bounds the life of one stream at Envoy, in milliseconds (config.core.v3.HttpProtocolOptions
+	// max_stream_duration, per request). A client's own never counts.
+	headerStream = "x-envoy-upstream-stream-duration-ms"
 )
 
 // answer is how a reason is told to a client: the HTTP status, the gRPC code and one sentence. 401: we do not know who
@@ -88,11 +93,20 @@ func respond(d *Decision) *authv3.CheckResponse {
 type text struct{ name, value string }
 
 // upstreamHeaders are what upstreams get; one without a value is removed.
-func upstreamHeaders(d *Decision, subject string) [5]text {
+func upstreamHeaders(d *Decision, subject string) [6]text {
 	return [...]text{
 		{headerSubject, subject}, {headerDevice, headerSafe(d.Device)}, {headerTier, headerSafe(d.Verdict.Tier)},
-		{headerRoute, headerSafe(d.Verdict.Route)}, {headerDecision, headerSafe(d.ID)},
+		{headerRoute, headerSafe(d.Verdict.Route)}, {headerStream, streamLife(d.Verdict.Recheck)},
+		{headerDecision, headerSafe(d.ID)},
 	}
+}
+
+// streamLife writes a duration as Envoy reads it: never 0, which would be no bound at all.
+func streamLife(most time.Duration) string {
+	if most <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(max(most.Milliseconds(), 1), 10)
 }
 
 // metadataTexts are what Envoy's access log can print, on allow and deny.

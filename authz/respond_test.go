@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -21,8 +22,8 @@ var allReasons = []policy.Reason{
 	policy.ReasonUndecided, policy.ReasonMalformed, policy.ReasonPath, policy.ReasonHost, policy.ReasonIdentityDoubted,
 	policy.ReasonNoRoute, policy.ReasonMethod, policy.ReasonRouteMismatch, policy.ReasonIdentityMissing,
 	policy.ReasonIdentityExpired, policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown,
-	policy.ReasonDeviceContested, policy.ReasonStoreUnreachable, policy.ReasonPosture, policy.ReasonInternal,
-	policy.ReasonNoPolicy, policy.ReasonAllowed, "made-up",
+	policy.ReasonDeviceContested, policy.ReasonStoreUnreachable, policy.ReasonPosture, policy.ReasonStepUp, policy.ReasonEvidence,
+	policy.ReasonInternal, policy.ReasonNoPolicy, policy.ReasonAllowed, "made-up",
 }
 
 // TestOnlyAnAllowIsAnAllow: to Envoy code 0 admits whatever else the message says, so no other outcome may have it.
@@ -138,6 +139,7 @@ func TestWrittenAnswersAreThoseThatAreBuilt(t *testing.T) {
 			Verdict: policy.Verdict{
 				Outcome: rapid.SampledFrom([]policy.Outcome{policy.Deny, policy.StepUp, policy.Allow, policy.Allow}).Draw(t, "outcome"),
 				Reason:  rapid.SampledFrom(allReasons).Draw(t, "reason"),
+				Recheck: rapid.SampledFrom([]time.Duration{0, -1, 1, time.Second, 5 * time.Minute}).Draw(t, "recheck"),
 				Tier:    texts.Draw(t, "tier"), Route: texts.Draw(t, "route"), Policy: texts.Draw(t, "policy"),
 			},
 		}

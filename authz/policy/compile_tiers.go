@@ -23,7 +23,7 @@ func (c *compiler) compileTiers() {
 		c.tierBounds(t)
 		c.tierWords(t)
 		compiled := tier{name: t.Meta.Name, contact: c.teams[t.Meta.Owner].Contact, identify: t.Identify,
-			monitor: t.Mode == ModeMonitor, evidence: t.Evidence}
+			monitor: t.Mode == ModeMonitor, evidence: t.Evidence, recheck: t.RecheckEvery}
 		if t.Grace != nil {
 			compiled.grace = *t.Grace
 		}

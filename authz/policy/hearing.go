@@ -3,6 +3,7 @@ package policy
 import (
 	"time"
 
+	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/signals"
 )
 
@@ -96,6 +97,22 @@ func (h *hearing) judge(v *Verdict) {
 	}
 	v.Outcome = outcome
 	h.monitor(v)
+	v.Recheck = h.recheck()
+}
+
+// recheck bounds a stream by the tier, and by the proofs of who asks.
+func (h *hearing) recheck() time.Duration {
+	most := h.tier.recheck
+	if most == 0 {
+		return 0
+	}
+	if h.in.Subject.Certificate != (identity.Validity{}) {
+		most = min(most, h.in.Subject.Certificate.NotAfter.Sub(h.in.At))
+	}
+	if user := h.in.Subject.User; user != nil {
+		most = min(most, user.Token.NotAfter.Sub(h.in.At))
+	}
+	return most
 }
 
 // demand judges one signal. It reports whether the signal asks for a login.

@@ -46,6 +46,7 @@ type tier struct {
 	stricter  []stricter
 	monitor   bool
 	evidence  EvidenceDemand
+	recheck   time.Duration // 0: no bound
 }
 
 // demanded is what must be shown: by everybody, or by the members of one audience.

@@ -18,7 +18,7 @@ type Tier struct {
 	Exceptions *ExceptionBound `yaml:"exceptions,omitempty"` // without it there is no exception from this tier
 	// Stricter adds to what members of an audience must show, or shortens what they are given. It never loosens.
 	Stricter []Stricter `yaml:"stricter,omitempty"`
-	// RecheckEvery is the longest a stream may live without being asked again.
+	// RecheckEvery is the longest a stream may live without being asked again: Envoy cuts it then, a long download too.
 	RecheckEvery time.Duration  `yaml:"recheckEvery,omitempty"`
 	Mode         Mode           `yaml:"mode,omitempty"`     // default enforce
 	Evidence     EvidenceDemand `yaml:"evidence,omitempty"` // default: recorded if it can be

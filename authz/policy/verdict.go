@@ -66,6 +66,8 @@ type Verdict struct {
 	Disputed []string       `json:"disputed,omitempty"`
 	Upstream string         `json:"upstream,omitempty"`
 	Evidence EvidenceDemand `json:"evidence,omitempty"` // the tier's
+	// Recheck is the longest that a stream may live on this answer, set where the tier bounds it.
+	Recheck time.Duration `json:"recheck,omitempty"`
 }
 
 // Waived is a demand that was not met, with what excused it and until when.
