@@ -3,30 +3,28 @@ package policytest
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"math"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/config/strictyaml"
 	"github.com/tiergate/tiergate/signals"
 )
 
-// Case is one question and the answer that it must get.
+// Case is one question and the answer that it must get. Its durations are ages at the instant At.
 type Case struct {
-	Name    string    `yaml:"name"`
-	At      time.Time `yaml:"at,omitempty"` // RFC 3339; default DefaultAt
-	Request request   `yaml:"request"`
-	Who     who       `yaml:"who,omitempty"`
-	Facts   []facts   `yaml:"facts,omitempty"`
-	Gap     string    `yaml:"gap,omitempty"` // unknown, contested or unreachable
-	Expect  expect    `yaml:"expect"`
+	Name     string                   `yaml:"name"`
+	At       time.Time                `yaml:"at,omitempty"` // RFC 3339; default DefaultAt
+	Request  request                  `yaml:"request"`
+	Who      who                      `yaml:"who,omitempty"`
+	Aliases  []string                 `yaml:"aliases,omitempty"` // KIND:VALUE
+	Facts    []facts                  `yaml:"facts,omitempty"`
+	Heard    map[string]time.Duration `yaml:"heard,omitempty"`
+	AsOf     time.Duration            `yaml:"asOf,omitempty"`
+	Renewals []time.Duration          `yaml:"renewals,omitempty"`
+	Granted  []grant                  `yaml:"granted,omitempty"`
+	Gap      string                   `yaml:"gap,omitempty"` // unknown, contested or unreachable
+	Expect   expect                   `yaml:"expect"`
 
 	place strictyaml.Position `yaml:"-"`
 }
@@ -59,6 +57,10 @@ type user struct {
 	Issuer string   `yaml:"issuer"`
 	Name   string   `yaml:"name"`
 	Groups []string `yaml:"groups,omitempty"`
+	ACR    string   `yaml:"acr,omitempty"`
+	AMR    []string `yaml:"amr,omitempty"`
+	// Login is the age of the login; nil: the token does not say.
+	Login *time.Duration `yaml:"login,omitempty"`
 }
 
 type facts struct {
@@ -69,170 +71,61 @@ type facts struct {
 	values map[string]signals.Value `yaml:"-"`
 }
 
-type expect struct {
-	Outcome string   `yaml:"outcome"`
-	Reason  string   `yaml:"reason,omitempty"`
-	Route   string   `yaml:"route,omitempty"`
-	Tier    string   `yaml:"tier,omitempty"`
-	Unmet   []string `yaml:"unmet,omitempty"` // in the order of the tier's lists
-	Noted   []string `yaml:"noted,omitempty"`
+// grant is a policy.Exception that was granted at run time.
+type grant struct {
+	Name     string                    `yaml:"name"`
+	Owner    string                    `yaml:"owner"`
+	Subjects []policy.ExceptionSubject `yaml:"subjects"`
+	Devices  []string                  `yaml:"devices"`
+	Routes   []string                  `yaml:"routes"`
+	Signals  []string                  `yaml:"signals"`
+	Reason   string                    `yaml:"reason"`
+	Approver string                    `yaml:"approver"`
+	Ticket   string                    `yaml:"ticket"`
+	From     moment                    `yaml:"from"`
+	Until    moment                    `yaml:"until"`
+	Renews   string                    `yaml:"renews,omitempty"`
 }
 
-// Load reads every *.yaml file of a directory. All faults of all files are returned at once.
-func Load(dir string) ([]Case, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+// exception is the grant as it stands at the instant of its case.
+func (g *grant) exception(at time.Time) policy.Exception {
+	return policy.Exception{Meta: policy.Meta{Name: g.Name, Owner: g.Owner}, Subjects: g.Subjects, Devices: g.Devices,
+		Routes: g.Routes, Signals: g.Signals, Reason: g.Reason, Approver: g.Approver, Ticket: g.Ticket,
+		From: g.From.of(at), Until: g.Until.of(at), Renews: g.Renews}
+}
+
+// moment is an instant, or a time from the instant of the case.
+type moment struct {
+	instant time.Time     // zero: after counts
+	after   time.Duration // negative: before
+}
+
+// UnmarshalText reads 2h (ago), now, in 1h, or an instant as RFC 3339 writes it.
+func (m *moment) UnmarshalText(text []byte) error {
+	word := string(text)
+	if instant, err := time.Parse(time.RFC3339, word); err == nil {
+		*m = moment{instant: instant}
+		return nil
+	}
+	if word == "now" {
+		*m = moment{}
+		return nil
+	}
+	ahead, future := strings.CutPrefix(word, "in ")
+	d, err := strictyaml.ParseDuration(ahead)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%q is no moment; write 2h (ago), now, in 1h, or 2026-11-20T08:00:00Z", word)
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no *.yaml file with cases", dir)
+	if !future {
+		d = -d
 	}
-	var cases []Case
-	var problems strictyaml.Problems
-	for _, file := range files {
-		raw, err := os.ReadFile(filepath.Clean(file))
-		if err != nil {
-			return nil, err
-		}
-		read, faults := Parse(file, raw)
-		cases, problems = append(cases, read...), append(problems, faults...)
-	}
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return cases, nil
+	*m = moment{after: d}
+	return nil
 }
 
-// Parse reads the cases of one file.
-func Parse(name string, raw []byte) ([]Case, strictyaml.Problems) {
-	documents, problems := strictyaml.Parse(name, raw)
-	var cases []Case
-	for _, document := range documents {
-		document.Title = "a file of cases"
-		var file struct {
-			Cases []Case `yaml:"cases"`
-		}
-		problems = append(problems, document.Decode("", &file)...)
-		for i, c := range file.Cases {
-			field := fmt.Sprintf("cases[%d]", i)
-			c.place = document.At(field)
-			problems = append(problems, c.readFacts(document, field)...)
-			if _, err := c.input(); err != nil {
-				problems = append(problems, document.Problem(field, err.Error(), "see the documentation of package policytest"))
-			}
-			cases = append(cases, c)
-		}
+func (m moment) of(at time.Time) time.Time {
+	if m.instant.IsZero() {
+		return at.Add(m.after)
 	}
-	return cases, problems
-}
-
-// input is the case as the policy sees it.
-func (c *Case) input() (policy.Input, error) {
-	in := policy.Input{At: c.At, Request: policy.Request{Method: c.Request.method, Host: c.Request.host, Path: c.Request.path}}
-	if in.At.IsZero() {
-		in.At = DefaultAt
-	}
-	var err error
-	if in.Subject, err = c.Who.subject(in.At); err != nil {
-		return in, err
-	}
-	if !slices.Contains([]string{"", string(policy.GapUnknown), string(policy.GapContested), string(policy.GapUnreachable)}, c.Gap) {
-		return in, fmt.Errorf("gap %q: write unknown, contested or unreachable", c.Gap)
-	}
-	if !slices.Contains([]string{"allow", "deny"}, c.Expect.Outcome) {
-		return in, fmt.Errorf("outcome %q: write allow or deny", c.Expect.Outcome)
-	}
-	in.Device.Gap = policy.Gap(c.Gap)
-	if len(c.Facts) == 0 {
-		return in, nil
-	}
-	if c.Gap != "" || c.Who.Device == "" {
-		return in, errors.New("facts are of a device that is named under who, and stand beside no gap")
-	}
-	in.Device.Posture = c.posture(in.At)
-	return in, nil
-}
-
-func (w *who) subject(at time.Time) (identity.Subject, error) {
-	valid := identity.Validity{NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour)}
-	var s identity.Subject
-	if w.User != nil {
-		s.User = &identity.User{Issuer: w.User.Issuer, Name: w.User.Name, Subject: w.User.Name, Groups: w.User.Groups, Token: valid}
-	}
-	if w.Workload != "" {
-		id, err := identity.ParseSPIFFEID(w.Workload)
-		if err != nil {
-			return s, err
-		}
-		s.Workload, s.Certificate = id, valid
-	}
-	if w.Device != "" {
-		alias, err := signals.ParseAlias(w.Device)
-		if err != nil {
-			return s, err
-		}
-		s.Device, s.Certificate = alias, valid
-	}
-	if w.Doubt != "" {
-		s.Doubts = []identity.Doubt{{Code: identity.DoubtToken, Detail: w.Doubt}}
-	}
-	return s, nil
-}
-
-// readFacts reads the values of the attributes, each as its attribute wants it.
-func (c *Case) readFacts(document *strictyaml.Document, field string) (problems strictyaml.Problems) {
-	for i := range c.Facts {
-		f := &c.Facts[i]
-		f.values = map[string]signals.Value{}
-		for _, name := range slices.Sorted(maps.Keys(f.Attributes)) {
-			at := fmt.Sprintf("%s.facts[%d].attributes.%s", field, i, name)
-			value, err := parseValue(name, document.Text(at))
-			if err != nil {
-				problems = append(problems, document.Problem(at, err.Error(), "the attributes are those of the policy language"))
-			}
-			f.values[name] = value
-		}
-	}
-	return problems
-}
-
-func (c *Case) posture(at time.Time) *signals.Posture {
-	var all []signals.Fact
-	for _, f := range c.Facts {
-		for name, value := range f.values {
-			seen := at.Add(-f.Age)
-			all = append(all, signals.Fact{Attribute: name, Value: value, Source: f.Source, Observed: seen, Received: seen})
-		}
-	}
-	p, _ := signals.Posture{Device: "case", Revision: 1}.Merge(signals.Observation{Facts: all})
-	return &p
-}
-
-func parseValue(attribute, s string) (signals.Value, error) {
-	a, ok := signals.LookupAttribute(attribute)
-	if !ok {
-		return signals.Unknown, fmt.Errorf("there is no attribute %q", attribute)
-	}
-	if s == "unknown" {
-		return signals.Unknown, nil
-	}
-	v := signals.Text(s)
-	switch a.Kind {
-	case signals.KindBool:
-		if s != "true" && s != "false" {
-			return v, fmt.Errorf("%s is true, false or unknown, not %q", attribute, s)
-		}
-		v = signals.Bool(s == "true")
-	case signals.KindNumber:
-		number, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsNaN(number) || math.IsInf(number, 0) {
-			return v, fmt.Errorf("%s is a number or unknown, not %q", attribute, s)
-		}
-		v = signals.Number(number)
-	case signals.KindText, signals.KindUnknown:
-	}
-	if !a.Accepts(v) {
-		return v, fmt.Errorf("%s is one of %s or unknown, not %q", attribute, strings.Join(a.Scale, ", "), s)
-	}
-	return v, nil
+	return m.instant
 }

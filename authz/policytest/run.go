@@ -2,7 +2,6 @@ package policytest
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/config/strictyaml"
@@ -10,8 +9,10 @@ import (
 
 // Result is what came of one case.
 type Result struct {
-	Case    *Case
-	Place   strictyaml.Position
+	Case  *Case
+	Place strictyaml.Position
+	// Input is the question as the policy was asked it: whoever puts the case to a running tiergate finds all of it here.
+	Input   policy.Input
 	Verdict policy.Verdict
 	// Differences are empty if the answer is the expected one.
 	Differences []string
@@ -27,35 +28,8 @@ func Run(p *policy.Policy, cases []Case) ([]Result, error) {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		verdict := p.Evaluate(&in)
-		results = append(results, Result{Case: c, Place: c.place, Verdict: verdict, Differences: c.Expect.compare(&verdict)})
+		results = append(results, Result{Case: c, Place: c.place, Input: in, Verdict: verdict,
+			Differences: c.Expect.compare(&verdict)})
 	}
 	return results, nil
-}
-
-func (e *expect) compare(v *policy.Verdict) []string {
-	var differences []string
-	word := func(what, want, got string) {
-		if want != "" && want != got {
-			differences = append(differences, fmt.Sprintf("%s is %q, expected %q", what, got, want))
-		}
-	}
-	word("outcome", e.Outcome, v.Outcome.String())
-	word("reason", e.Reason, string(v.Reason))
-	word("route", e.Route, v.Route)
-	word("tier", e.Tier, v.Tier)
-	list := func(what string, want []string, got []policy.Unmet) {
-		var names []string
-		for _, u := range got {
-			names = append(names, u.Signal)
-		}
-		if want != nil && !slices.Equal(want, names) {
-			differences = append(differences, fmt.Sprintf("%s is %v, expected %v", what, names, want))
-		}
-	}
-	list("unmet", e.Unmet, v.Unmet)
-	list("noted", e.Noted, v.Noted)
-	if len(differences) > 0 && v.Detail != "" {
-		differences = append(differences, "because "+v.Detail)
-	}
-	return differences
 }

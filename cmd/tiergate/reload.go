@@ -19,8 +19,10 @@ import (
 const (
 	// pollEvery is how often the directory is read anyway: a file system may tell nothing of a change (NFS, some binds).
 	pollEvery = time.Second
-	// settleFor lets an editor or a ConfigMap swap finish before the directory is read.
-	settleFor = 50 * time.Millisecond
+	// settleFor is how long the directory must stay as it is before it is believed: half of a file may well be a policy of its
+	// own, and a looser one.
+	settleFor   = 50 * time.Millisecond
+	settleTries = 40
 )
 
 // reloader brings the policy directory into force: compiled, built for Envoy, checked, and only then swapped in. Whatever
@@ -39,14 +41,45 @@ type reloader struct {
 	status admin.PolicyStatus
 }
 
-// load reads the directory once and brings it into force. It does nothing if the files are those of the last good attempt.
+// load reads the directory once and brings it into force. It does nothing if the files are those of the last attempt.
 func (r *reloader) load(ctx context.Context) error {
 	files, err := policyfile.Read(r.dir)
+	if err == nil && !r.fresh(files.Digest()) {
+		return nil
+	}
+	return r.take(ctx, files, err)
+}
+
+// look is load once the directory keeps still; while it changes, the next look is soon enough.
+func (r *reloader) look(ctx context.Context) {
+	files, err := policyfile.Read(r.dir)
+	if err == nil && !r.fresh(files.Digest()) {
+		return
+	}
+	for range settleTries {
+		if !pause(ctx, settleFor) {
+			return
+		}
+		again, errAgain := policyfile.Read(r.dir)
+		if alike(files, again, err, errAgain) {
+			_ = r.take(ctx, again, errAgain) // told and kept by refused
+			return
+		}
+		files, err = again, errAgain
+	}
+}
+
+func alike(a, b *policyfile.Files, errA, errB error) bool {
+	if errA != nil || errB != nil {
+		return errA != nil && errB != nil && errA.Error() == errB.Error()
+	}
+	return a.Digest() == b.Digest()
+}
+
+// take brings what was read into force.
+func (r *reloader) take(ctx context.Context, files *policyfile.Files, err error) error {
 	if err != nil {
 		return r.refused("", err)
-	}
-	if !r.fresh(files.Digest()) {
-		return nil
 	}
 	compiled, problems := policyfile.Compile(files, r.world)
 	if len(problems) > 0 {
@@ -110,13 +143,10 @@ func (r *reloader) run(ctx context.Context) error {
 		case err := <-watcher.Errors: // an overflow: the look that follows finds what was missed
 			r.watchFailed(err)
 		case <-watcher.Events:
-			if !pause(ctx, settleFor) {
-				return nil
-			}
-			drain(watcher.Events)
 		}
+		drain(watcher.Events)
 		r.watch(watcher)
-		_ = r.load(ctx) // told and kept by refused
+		r.look(ctx)
 	}
 }
 
