@@ -121,7 +121,7 @@ var (
 // notInProduct may not be linked into cmd/tiergate, by whatever way. (Package testing itself comes with
 // go-control-plane's logger.)
 var notInProduct = []string{"cmd/tiergate-demo", "e2e", "signals/storetest", "testing/synctest", "net/http/httptest",
-	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak"}
+	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/santhosh-tekuri/jsonschema"}
 
 // answerTypes are what Envoy is told. Pointers to them may be passed on anywhere; values are made in one file.
 var (

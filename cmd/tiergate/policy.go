@@ -9,7 +9,7 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	return group("policy", "Check the policy directory", newPolicyCheck(), newPolicyTest())
+	return group("policy", "Check the policy directory", newPolicyCheck(), newPolicyTest(), newPolicySchema())
 }
 
 func newPolicyCheck() *cobra.Command {

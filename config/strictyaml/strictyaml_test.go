@@ -388,25 +388,3 @@ f.yaml:3:9: shorts wants a list, this is a mapping
 		})
 	}
 }
-
-// TestTextThatIsAStruct: a type that reads itself from text has no fields to be written one by one.
-func TestTextThatIsAStruct(t *testing.T) {
-	for text, want := range map[string]string{
-		"at: 2026-11-20T08:00:00Z": "",
-		"at: {year: 2026}":         "wants text",
-		"at: [2026]":               "wants text",
-		"{}":                       `write at: 2026-11-20T08:00:00Z`,
-	} {
-		documents, problems := strictyaml.Parse("x.yaml", []byte(text))
-		if len(problems) > 0 || len(documents) != 1 {
-			t.Fatal(problems)
-		}
-		var into struct {
-			At time.Time `yaml:"at"`
-		}
-		problems = documents[0].Decode("", &into)
-		if (want == "") != (len(problems) == 0) || want != "" && !strings.Contains(problems.Error(), want) {
-			t.Errorf("%s: %v", text, problems)
-		}
-	}
-}
