@@ -23,6 +23,7 @@ func TestNoDecisionMixesTwoGenerations(t *testing.T) {
 		}
 		decided.Store(v.Route, true)
 	}}})
+	s.SetPolicy(policies[1]) // so that both tables are held from the start
 	s.SetPolicy(policies[0])
 	var asking sync.WaitGroup
 	var enough atomic.Bool
@@ -37,16 +38,19 @@ func TestNoDecisionMixesTwoGenerations(t *testing.T) {
 			}
 		})
 	}
-	for i := range 400 {
+	both := func() bool {
+		_, one := decided.Load("one")
+		_, two := decided.Load("two")
+		return one && two
+	}
+	for i, end := 0, time.Now().Add(20*time.Second); i < 400 || !both() && time.Now().Before(end); i++ {
 		s.SetPolicy(policies[i%2])
 		s.PostureChanged(&signals.Posture{Device: "d", Revision: signals.Revision(i + 1)})
 	}
 	enough.Store(true)
 	asking.Wait()
-	for _, route := range routeOf {
-		if _, ok := decided.Load(route); !ok {
-			t.Errorf("nothing was ever decided by the policy with route %s", route)
-		}
+	if !both() {
+		t.Error("one of the policies never decided anything")
 	}
 }
 

@@ -1,0 +1,81 @@
+package policy_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// cells are what the drawn cases must come to, or agreement says nothing about them.
+var cells = []string{
+	"reason malformed", "reason path", "reason host", "reason identity-doubted", "reason no-route", "reason method",
+	"reason route-mismatch", "reason identity-missing", "reason identity-expired", "reason isolated", "reason audience",
+	"reason device-unknown", "reason device-contested", "reason store-unreachable", "reason posture", "reason step-up",
+	"reason allowed",
+	"monitored deny posture", "monitored deny device-unknown", "monitored deny store-unreachable",
+	"monitored step-up step-up",
+	"unmet require failing", "unmet require unknown", "unmet denyUnless failing", "unmet denyUnless unknown",
+	"unmet stepUp failing", "unmet stepUp unknown", "noted stepUp failing", "noted stepUp unknown",
+	"noted advise failing", "noted advise unknown", "noted denyUnless unknown",
+	"waived require failing by exception", "waived require unknown by exception", "waived stepUp failing by exception",
+	"waived stepUp unknown by exception", "waived require unknown by grace", "waived require unknown by last-known",
+	"grace renewed", "grace renewed at its very end",
+	"grace, 1 ns before its end", "grace, at its end", "grace, 1 ns after its end",
+	"last-known, 1 ns before its end", "last-known, at its end", "last-known, 1 ns after its end",
+	"vote, 1 ns before its end", "vote, at its end", "vote, 1 ns after its end",
+	"exception, 1 ns before its end", "exception, at its end", "exception, 1 ns after its end",
+	"exception at its start", "exception 1 ns before its start", "excused at run time",
+	"excused by one of several exceptions", "excused by a renewal", "exception too long for a stricter audience",
+	"granted, but more than the policy could hold", "preferred source against others",
+	"alarm that has aged, or was followed by unknown", "isolated by an ownership that nobody knows",
+}
+
+// TestDrawnCasesReachEveryCell draws from fixed seeds, so that it says the same every time.
+func TestDrawnCasesReachEveryCell(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int{}
+	worlds := rapid.Custom(func(t *rapid.T) struct{} {
+		w := drawWorld(t)
+		w.cells = seen
+		for range perPolicy {
+			w.judge(dice{t}.input(w.reference)).count(seen)
+		}
+		return struct{}{}
+	})
+	for seed := range 300 {
+		worlds.Example(seed)
+	}
+	for _, cell := range cells {
+		if seen[cell] == 0 {
+			t.Errorf("no case came to %q", cell)
+		}
+	}
+	for _, cell := range slices.Sorted(maps.Keys(seen)) {
+		t.Logf("%6d %s", seen[cell], cell)
+		if !slices.Contains(cells, cell) {
+			t.Errorf("a case came to %q, which is not listed", cell)
+		}
+	}
+}
+
+// count notes the parts of a ruling, without the names of signals and exceptions.
+func (r ruling) count(seen map[string]int) {
+	seen["reason "+string(r.Reason)]++
+	if r.Monitored != "" {
+		seen["monitored "+r.Monitored]++
+	}
+	for kind, set := range map[string][]string{"unmet": r.Unmet, "noted": r.Noted, "waived": r.Waived} {
+		for _, entry := range set {
+			word := strings.Fields(entry)
+			cell := fmt.Sprint(kind, " ", word[0], " ", word[2])
+			if len(word) > 3 {
+				cell += " by " + word[3]
+			}
+			seen[cell]++
+		}
+	}
+}

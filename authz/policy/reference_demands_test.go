@@ -1,0 +1,114 @@
+package policy_test
+
+import (
+	"slices"
+
+	"github.com/tiergate/tiergate/authz/policy"
+)
+
+// demands judges every demand and combines the outcomes by the smaller.
+func (a *asked) demands(r ruling) ruling {
+	r.Outcome, r.Reason = policy.Allow, policy.ReasonAllowed
+	alarmed, stepUp := false, false
+	for _, l := range a.lists() {
+		for _, d := range l.require {
+			a.require(&r, d)
+		}
+		for _, d := range l.denyUnless {
+			alarmed = a.denyUnless(&r, d) || alarmed
+		}
+	}
+	denied := len(r.Unmet) > 0
+	for _, l := range a.lists() {
+		stepUp = a.stepUp(&r, l.stepUp) || stepUp
+	}
+	for _, d := range a.tier.Advise {
+		if status := a.status(d.Signal, d.MaxAge); status != policy.StatusPassing {
+			r.note(policy.ListAdvise, d.Signal, status)
+		}
+	}
+	switch {
+	case denied:
+		r.Outcome, r.Reason = policy.Deny, policy.ReasonPosture
+	case stepUp:
+		r.Outcome, r.Reason = policy.StepUp, policy.ReasonStepUp
+	}
+	return a.monitored(r, !alarmed)
+}
+
+func (a *asked) require(r *ruling, d policy.Demand) {
+	status := a.status(d.Signal, d.MaxAge)
+	if status == policy.StatusPassing {
+		return
+	}
+	if w, ok := a.excuse(d, status); ok {
+		r.waive(policy.ListRequire, d.Signal, status, w)
+		return
+	}
+	r.unmet(policy.ListRequire, d.Signal, status)
+}
+
+// denyUnless tells whether the demand is unmet; nothing excuses it.
+func (a *asked) denyUnless(r *ruling, d policy.DenyUnless) bool {
+	switch status := a.alarm(d); {
+	case status == policy.StatusPassing:
+		return false
+	case status == policy.StatusUnknown && d.OnUnknown == policy.OnUnknownNote:
+		r.note(policy.ListDenyUnless, d.Signal, status)
+		return false
+	default:
+		r.unmet(policy.ListDenyUnless, d.Signal, status)
+		return true
+	}
+}
+
+// denyUnlessWantsKnown: in a gap every signal is unknown, and some denyUnless does not let that pass.
+func (a *asked) denyUnlessWantsKnown() bool {
+	wants := func(d policy.DenyUnless) bool { return d.OnUnknown != policy.OnUnknownNote }
+	return slices.ContainsFunc(a.lists(), func(l lists) bool { return slices.ContainsFunc(l.denyUnless, wants) })
+}
+
+// stepUp tells whether a stronger or fresher login is wanted.
+func (a *asked) stepUp(r *ruling, d *policy.StepUpDemand) bool {
+	if d == nil {
+		return false
+	}
+	strong, wanting := a.loggedIn(d), 0
+	for _, s := range d.Signals {
+		status := a.status(s.Signal, s.MaxAge)
+		if status == policy.StatusPassing {
+			continue
+		}
+		if w, ok := a.exception(s.Signal); ok {
+			r.waive(policy.ListStepUp, s.Signal, status, w)
+			continue
+		}
+		wanting++
+		if strong {
+			r.note(policy.ListStepUp, s.Signal, status)
+		} else {
+			r.unmet(policy.ListStepUp, s.Signal, status)
+		}
+	}
+	return !strong && (d.When != policy.StepUpSignals || wanting > 0)
+}
+
+// loggedIn: all that the demand states holds of the login.
+func (a *asked) loggedIn(d *policy.StepUpDemand) bool {
+	user := a.in.Subject.User
+	if user == nil {
+		return false
+	}
+	if len(d.ACR) > 0 && !slices.Contains(d.ACR, user.ACR) {
+		return false
+	}
+	shown := func(method string) bool { return slices.Contains(user.AMR, method) }
+	if len(d.AMR) > 0 && !slices.ContainsFunc(d.AMR, shown) {
+		return false
+	}
+	if d.MaxAge == 0 {
+		return true
+	}
+	age := a.in.At.Sub(user.AuthTime)
+	return !user.AuthTime.IsZero() && age >= 0 && age <= d.MaxAge
+}
