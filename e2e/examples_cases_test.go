@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,135 +17,90 @@ import (
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 	"github.com/tiergate/tiergate/config"
-	"github.com/tiergate/tiergate/config/strictyaml"
+	"github.com/tiergate/tiergate/signals"
 )
 
-// question is a golden case as far as it can be sent: what policytest reads from the same file and keeps to itself. What it
-// expects is not read here: the answer must be the verdict that policytest comes to.
+// question is a golden case with the verdict that policytest comes to. What the case expects is not compared again: the
+// answer through Envoy must be that verdict.
 type question struct {
-	Name    string `yaml:"name"`
-	At      string `yaml:"at,omitempty"`
-	Request string `yaml:"request"`
-	Who     struct {
-		User *struct {
-			Issuer string   `yaml:"issuer"`
-			Name   string   `yaml:"name"`
-			Groups []string `yaml:"groups,omitempty"`
-		} `yaml:"user,omitempty"`
-		Workload string `yaml:"workload,omitempty"`
-		Device   string `yaml:"device,omitempty"`
-		Doubt    string `yaml:"doubt,omitempty"`
-	} `yaml:"who,omitempty"`
-	Facts []struct {
-		Source     string                         `yaml:"source"`
-		Age        time.Duration                  `yaml:"age,omitempty"`
-		Attributes map[string]strictyaml.Deferred `yaml:"attributes"`
-	} `yaml:"facts,omitempty"`
-	Gap    string              `yaml:"gap,omitempty"`
-	Expect strictyaml.Deferred `yaml:"expect"`
-
-	attributes []map[string]any `yaml:"-"` // of each of Facts, as a webhook says it
-	verdict    policy.Verdict   `yaml:"-"` // by policytest
-	pair       *devca.Pair      `yaml:"-"`
+	policytest.Result
+	pair *devca.Pair
 }
 
-func (q *question) method() string { return strings.Fields(q.Request)[0] }
-
-func (q *question) host() string {
-	host, _, _ := strings.Cut(strings.Fields(q.Request)[1], "/")
-	return host
-}
-
-func (q *question) target() string { return strings.TrimPrefix(strings.Fields(q.Request)[1], q.host()) }
+func (q *question) name() string { return q.Case.Name }
 
 // questions reads the cases of an example, each with the verdict that policytest comes to.
 func (p *played) questions(t *testing.T) []*question {
 	t.Helper()
-	files, err := filepath.Glob(p.path("cases", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all []*question
-	for _, file := range files {
-		documents, problems := strictyaml.Parse(file, made(os.ReadFile(file))(t))
-		if len(problems) > 0 || len(documents) != 1 {
-			t.Fatalf("%d documents: %v", len(documents), problems)
-		}
-		var read struct {
-			Cases []*question `yaml:"cases"`
-		}
-		if problems := documents[0].Decode("", &read); len(problems) > 0 {
-			t.Fatal(problems)
-		}
-		for i, q := range read.Cases {
-			for j, f := range q.Facts {
-				values := map[string]any{}
-				for name := range f.Attributes {
-					values[name] = value(documents[0].Text(fmt.Sprintf("cases[%d].facts[%d].attributes.%s", i, j, name)))
-				}
-				q.attributes = append(q.attributes, values)
-			}
-		}
-		all = append(all, read.Cases...)
-	}
-	results := made(policytest.Run(p.policy, made(policytest.Load(p.path("cases")))(t)))(t)
-	if len(results) != len(all) {
-		t.Fatalf("policytest reads %d cases, the test %d", len(results), len(all))
-	}
-	for i, r := range results {
-		if r.Case.Name != all[i].Name || len(r.Differences) > 0 {
+	for _, r := range made(policytest.Run(p.policy, made(policytest.Load(p.path("cases")))(t)))(t) {
+		if len(r.Differences) > 0 {
 			t.Errorf("%s %q: with the settings' sources: %v", r.Place, r.Case.Name, r.Differences)
 		}
-		all[i].verdict = r.Verdict
+		all = append(all, &question{Result: r})
 	}
 	return all
 }
 
-func value(text string) any {
-	if text == "unknown" {
-		return nil
-	}
-	if number, err := strconv.ParseFloat(text, 64); err == nil {
-		return number
-	}
-	if truth, err := strconv.ParseBool(text); err == nil {
-		return truth
-	}
-	return text
-}
-
 // unsendable says why a case cannot be asked through Envoy; empty: it can.
-func (q *question) unsendable() string {
-	alone := q.Who.Device == "" && q.Who.Workload == ""
+func (p *played) unsendable(q *question) string {
+	who := &q.Input.Subject
+	laptop, alone := who.Device != (signals.Alias{}), who.Device == (signals.Alias{}) && who.Workload == ""
 	switch {
-	case q.At != "":
+	case !q.Input.At.Equal(policytest.DefaultAt):
 		return "it names an instant; the sidecar's clock is the real one"
-	case q.Gap == string(policy.GapUnreachable):
+	case len(q.Input.Granted)+len(q.Input.Device.Renewals) > 0:
+		return "it was granted at run time; what is not in the policy or the facts does not come with a request"
+	case q.Input.Device.Gap == policy.GapUnreachable:
 		return "the store would have to fail for everybody; outage_test.go does that"
-	case q.Gap == string(policy.GapContested):
+	case q.Input.Device.Gap == policy.GapContested:
 		return "no delivery makes two devices carry one name; the receiver keeps that from happening"
-	case q.Who.Device != "" && q.Who.Workload != "":
+	case laptop && who.Workload != "":
 		return "one connection shows one certificate"
-	case alone && q.Who.User != nil && strings.HasPrefix(q.verdict.Detail, "the tier looks at a device"):
+	case alone && who.User != nil && strings.HasPrefix(q.Verdict.Detail, "the tier looks at a device"):
 		return "a user without a device; a listener demands a certificate, and this one admits laptops only"
+	case !p.lasting(q):
+		return "a source is silent, which its report here would end, or an end is nearer than the question"
 	}
 	return ""
+}
+
+// lasting reports that the verdict is the same a minute later, and with sources that have reported something meanwhile: the
+// reports of all cases are made at one time, and the questions are asked after that.
+func (p *played) lasting(q *question) bool {
+	later := q.Input
+	later.At = later.At.Add(time.Minute)
+	later.Device.AsOf, later.Device.Heard = later.At, map[string]time.Time{}
+	for source := range q.Input.Device.Heard {
+		later.Device.Heard[source] = later.At
+	}
+	then := p.policy.Evaluate(&later)
+	names := func(v *policy.Verdict) (list []string) {
+		for _, u := range v.Unmet {
+			list = append(list, u.Signal)
+		}
+		for _, w := range v.Waived {
+			list = append(list, w.Signal+" by "+string(w.By))
+		}
+		return list
+	}
+	return then.Reason == q.Verdict.Reason && slices.Equal(names(&then), names(&q.Verdict))
 }
 
 // door is the listener on which a case is asked: one that serves the audience of the host's routes and lets the caller
 // connect, and the authority of the caller's certificate.
 func (p *played) door(t *testing.T, q *question) (listener config.Listener, authority string) {
 	t.Helper()
-	domain, _, _ := strings.Cut(strings.TrimPrefix(q.Who.Workload, "spiffe://"), "/")
+	domain, _, _ := strings.Cut(strings.TrimPrefix(string(q.Input.Subject.Workload), "spiffe://"), "/")
 	for _, l := range p.settings.Envoy.Listeners {
 		for _, authority := range p.clients[l.Name] {
 			laptops := !strings.Contains(authority, ".")
-			if p.serves(l, q.host()) && (authority == domain || domain == "" && laptops) {
+			if p.serves(l, q.Input.Request.Host) && (authority == domain || domain == "" && laptops) {
 				return l, authority
 			}
 		}
 	}
-	t.Fatalf("%s: no listener serves %s to this caller", q.Name, q.host())
+	t.Fatalf("%s: no listener serves %s to this caller", q.name(), q.Input.Request.Host)
 	return
 }
 
@@ -172,13 +125,28 @@ func (p *played) serves(l config.Listener, host string) bool {
 // Facts name the laptop by its certificate, which is what the settings bind it by.
 func (p *played) prepare(t *testing.T, q *question, authority string) {
 	t.Helper()
-	if q.Who.Workload != "" {
-		q.pair = p.svid(q.Who.Workload)(t)
+	if id := string(q.Input.Subject.Workload); id != "" {
+		q.pair = p.svid(id)(t)
 		return
 	}
 	q.pair = made(p.authorities[authority].Device("laptop", "C02CASE", forAnHour))(t)
-	for i, f := range q.Facts {
-		p.report(t, f.Source, q.pair, f.Age, q.attributes[i])
+	if q.Input.Device.Posture == nil {
+		return
+	}
+	type report struct {
+		source string
+		age    time.Duration
+	}
+	reports := map[report]map[string]any{} // what a source saw at one instant goes into one delivery
+	for _, f := range q.Input.Device.Posture.Facts {
+		r := report{f.Source, q.Input.At.Sub(f.Observed)}
+		if reports[r] == nil {
+			reports[r] = map[string]any{}
+		}
+		reports[r][f.Attribute] = f.Value
+	}
+	for r, attributes := range reports {
+		p.report(t, r.source, q.pair, r.age, attributes)
 	}
 }
 
@@ -231,14 +199,17 @@ func (p *played) settled(t *testing.T, mark *question) {
 // ask sends a case through Envoy.
 func (p *played) ask(t *testing.T, q *question, listener config.Listener) stage.Answer {
 	t.Helper()
-	return p.client.Ask(soon(t, 10*time.Second), stage.Request{Address: listener.Address, Method: q.method(), Host: q.host(),
-		Path: q.target(), Pair: q.pair, Token: p.token(t, q)})
+	r := &q.Input.Request
+	return p.client.Ask(soon(t, 10*time.Second), stage.Request{Address: listener.Address, Method: r.Method, Host: r.Host,
+		Path: r.Path, Pair: q.pair, Token: p.token(t, q)})
 }
 
 // mark is the first case that is admitted for what was reported.
-func mark(t *testing.T, all []*question) *question {
+func (p *played) mark(t *testing.T, all []*question) *question {
 	t.Helper()
-	i := slices.IndexFunc(all, func(q *question) bool { return q.verdict.Outcome == policy.Allow && len(q.Facts) > 0 })
+	i := slices.IndexFunc(all, func(q *question) bool {
+		return q.Verdict.Outcome == policy.Allow && q.Input.Device.Posture != nil && p.unsendable(q) == ""
+	})
 	if i < 0 {
 		t.Fatal("no case is admitted for its facts")
 	}
@@ -266,19 +237,29 @@ func (p *played) probe(ctx context.Context, page string) (string, error) {
 // token is the bearer token of a case; one that is doubted is signed by nobody we know.
 func (p *played) token(t *testing.T, q *question) string {
 	t.Helper()
-	switch u := q.Who.User; {
-	case q.Who.Doubt != "":
+	switch u := q.Input.Subject.User; {
+	case len(q.Input.Subject.Doubts) > 0:
 		stranger := made(devca.NewIssuer("https://login.acme.example", "https://apps.acme.example"))(t)
 		return made(stranger.Token("ana@acme.example", nil, forAnHour, nil))(t)
 	case u != nil:
-		return made(p.issuers[u.Issuer].Token(u.Name, u.Groups, forAnHour, nil))(t)
+		claims := map[string]any{}
+		if u.ACR != "" {
+			claims["acr"] = u.ACR
+		}
+		if len(u.AMR) > 0 {
+			claims["amr"] = u.AMR
+		}
+		if !u.AuthTime.IsZero() {
+			claims["auth_time"] = time.Now().Add(-q.Input.At.Sub(u.AuthTime)).Unix()
+		}
+		return made(p.issuers[u.Issuer].Token(u.Name, u.Groups, forAnHour, claims))(t)
 	}
 	return ""
 }
 
 // differs compares an answer through Envoy with the verdict; empty: they are the same.
 func (q *question) differs(answer stage.Answer) string {
-	v := &q.verdict
+	v := &q.Verdict
 	switch {
 	case answer.Err != nil:
 		return answer.Err.Error()
@@ -306,6 +287,27 @@ func (q *question) differs(answer stage.Answer) string {
 		if !slices.Equal(want, got) {
 			return fmt.Sprintf("unmet is %q, the verdict's %q", got, want)
 		}
+		return q.challengedOtherwise(answer)
+	}
+	return ""
+}
+
+// challengedOtherwise compares the login that is asked for (RFC 9470).
+func (q *question) challengedOtherwise(answer stage.Answer) string {
+	if q.Verdict.Outcome != policy.StepUp {
+		return ""
+	}
+	got, wanted := answer.Header.Get("WWW-Authenticate"), []string{`error="insufficient_user_authentication"`}
+	if c := q.Verdict.Challenge; len(c.ACR) > 0 {
+		wanted = append(wanted, fmt.Sprintf("acr_values=%q", strings.Join(c.ACR, " ")))
+	}
+	if c := q.Verdict.Challenge; c.MaxAge > 0 {
+		wanted = append(wanted, fmt.Sprintf(`max_age="%d"`, int(c.MaxAge.Seconds())))
+	}
+	for _, part := range wanted {
+		if !strings.Contains(got, part) || answer.Status != http.StatusUnauthorized {
+			return fmt.Sprintf("status %d, WWW-Authenticate %q; the verdict wants %s", answer.Status, got, part)
+		}
 	}
 	return ""
 }
@@ -314,13 +316,13 @@ func (q *question) admittedOtherwise(answer stage.Answer) string {
 	if answer.Status != http.StatusOK || answer.Echo == nil {
 		return fmt.Sprintf("status %d %s, the verdict is allow", answer.Status, answer.Reason())
 	}
-	subject := q.Who.Workload
-	if q.Who.User != nil {
-		subject = q.Who.User.Issuer + "/" + q.Who.User.Name
+	subject := string(q.Input.Subject.Workload)
+	if user := q.Input.Subject.User; user != nil {
+		subject = user.Issuer + "/" + user.Name
 	}
 	header := func(name string) string { return strings.Join(answer.Echo.Headers["x-tiergate-"+name], ", ") }
 	got := []string{answer.Echo.Upstream, header("route"), header("tier"), header("subject"), answer.Echo.Method, answer.Echo.Path}
-	want := []string{q.verdict.Upstream, q.verdict.Route, q.verdict.Tier, subject, q.method(), q.target()}
+	want := []string{q.Verdict.Upstream, q.Verdict.Route, q.Verdict.Tier, subject, q.Input.Request.Method, q.Input.Request.Path}
 	if !slices.Equal(got, want) {
 		return fmt.Sprintf("the upstream saw %q, expected %q", got, want)
 	}

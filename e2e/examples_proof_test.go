@@ -3,9 +3,13 @@ package e2e_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/policytest"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -13,9 +17,9 @@ import (
 func TestExampleDifferencesAreSeen(t *testing.T) {
 	t.Parallel()
 	ask := func(v policy.Verdict) *question {
-		q := &question{Request: "GET app.acme.example/a/b?c", verdict: v}
-		q.Who.Workload = "spiffe://acme.example/x"
-		return q
+		in := policy.Input{Request: policy.Request{Method: "GET", Host: "app.acme.example", Path: "/a/b?c"},
+			Subject: identity.Subject{Workload: "spiffe://acme.example/x"}}
+		return &question{Result: policytest.Result{Input: in, Verdict: v}}
 	}
 	allow := ask(policy.Verdict{Outcome: policy.Allow, Reason: policy.ReasonAllowed, Upstream: "app", Route: "r", Tier: "t"})
 	posture := ask(policy.Verdict{Reason: policy.ReasonPosture, Tier: "t", Unmet: []policy.Unmet{{Signal: "disk", List: policy.ListRequire,
@@ -33,6 +37,12 @@ func TestExampleDifferencesAreSeen(t *testing.T) {
 		change(p)
 		return stage.Answer{Status: http.StatusForbidden, Problem: p}
 	}
+	stepUp := ask(policy.Verdict{Outcome: policy.StepUp, Reason: policy.ReasonStepUp, Tier: "t",
+		Challenge: &policy.Challenge{ACR: []string{"a", "b"}, MaxAge: time.Minute}})
+	challenge := func(status int, text string) stage.Answer {
+		return stage.Answer{Status: status, Header: http.Header{"Www-Authenticate": {text}}, Problem: &stage.Problem{Reason: "step-up", Tier: "t"}}
+	}
+	const asked = `Bearer error="insufficient_user_authentication", acr_values="a b", max_age="60"`
 	decided := http.Header{"X-Tiergate-Decision-Id": {"1"}}
 	for name, c := range map[string]struct {
 		q      *question
@@ -56,6 +66,11 @@ func TestExampleDifferencesAreSeen(t *testing.T) {
 		"another owner":       {posture, refusal(func(p *stage.Problem) { p.Unmet[0].Owner = "iam" }), false},
 		"another status":      {posture, refusal(func(p *stage.Problem) { p.Unmet[0].Status = "unknown" }), false},
 		"admitted instead":    {posture, echo(func(*stage.Echo) {}), false},
+		"a challenge":         {stepUp, challenge(401, asked), true},
+		"another status code": {stepUp, challenge(403, asked), false},
+		"a weaker login":      {stepUp, challenge(401, strings.Replace(asked, "a b", "a", 1)), false},
+		"an older login":      {stepUp, challenge(401, strings.Replace(asked, "60", "600", 1)), false},
+		"no challenge":        {stepUp, challenge(401, `Bearer error="invalid_token"`), false},
 		"not there":           {noRoute, stage.Answer{Status: http.StatusNotFound, Header: http.Header{}}, true},
 		"there, and refused":  {noRoute, stage.Answer{Status: http.StatusForbidden, Header: http.Header{}}, false},
 		"asked for and 404":   {noRoute, stage.Answer{Status: http.StatusNotFound, Header: decided}, false},

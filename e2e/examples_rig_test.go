@@ -81,6 +81,12 @@ func (p *played) path(elements ...string) string {
 	return filepath.Join(append([]string{p.dir}, elements...)...)
 }
 
+// onValkey is the store of an example that shares it. Here it is the embedded one, which is quicker to start; the demo plays
+// the same example on a real Valkey.
+var onValkey = regexp.MustCompile(`(?m)^store:\n  redis:\n(    .*\n)+`)
+
+const embedded = "store:\n  embedded:\n    file: store/tiergate.db\n"
+
 var loopback = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 
 // copyFiles copies settings and policy; every address in them becomes a free one, the same wherever it stands.
@@ -112,7 +118,8 @@ func (p *played) copyFiles(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		text := loopback.ReplaceAllStringFunc(string(raw), func(address string) string {
+		text := onValkey.ReplaceAllString(string(raw), embedded)
+		text = loopback.ReplaceAllStringFunc(text, func(address string) string {
 			if free[address] == "" {
 				taken := made(net.Listen("tcp", "127.0.0.1:0"))(t) // until the end, so that no two are the same
 				listeners = append(listeners, taken)

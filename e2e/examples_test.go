@@ -16,6 +16,10 @@ import (
 )
 
 var (
+	ingress = example{
+		name: "ingress", envoy: "spiffe://acme.example/ns/edge/sa/envoy",
+		clients: map[string][]string{"ingress": {"acme", "acme.example"}, "contractors": {"contractors"}},
+	}
 	contractorGateway = example{
 		name: "contractor-gateway", envoy: "spiffe://acme.example/ns/edge/sa/envoy",
 		clients: map[string][]string{"employees": {"acme"}, "birch": {"birch"}, "cedar": {"cedar"}},
@@ -25,6 +29,13 @@ var (
 		clients: map[string][]string{"workloads": {"acme.example", "staging.acme.example"}, "operators": {"laptops"}},
 	}
 )
+
+// TestIngress plays examples/ingress: its golden cases through the real Envoy. The story of the demo plays the rest.
+func TestIngress(t *testing.T) {
+	t.Parallel()
+	p := play(t, ingress)
+	p.casesThroughEnvoy(t, p.questions(t), 50)
+}
 
 // TestContractorGateway plays examples/contractor-gateway: its golden cases through the real Envoy, and the walls between
 // employees and two partners.
@@ -42,7 +53,7 @@ func TestContractorGateway(t *testing.T) {
 			"compromised": false})
 	}
 	laptops["workload"] = p.svid("spiffe://acme.example/ns/workplace/sa/intranet")(t)
-	p.settled(t, mark(t, all))
+	p.settled(t, p.mark(t, all))
 	person := func(issuer string, groups ...string) string {
 		return made(p.issuers[issuer].Token("kim", groups, time.Hour, nil))(t)
 	}
@@ -93,7 +104,7 @@ func TestWorkloadAdmin(t *testing.T) {
 	laptop := made(p.authorities["laptops"].Device("sam", "C02SAM", time.Hour))(t)
 	p.report(t, "acme-mdm", laptop, time.Minute, map[string]any{"platform": "macos", "disk_encryption": true, "edr_healthy": true,
 		"compromised": false})
-	p.settled(t, mark(t, all))
+	p.settled(t, p.mark(t, all))
 	onCall := made(p.issuers["corp"].Token("sam", []string{"on-call"}, time.Hour, nil))(t)
 	type caller struct {
 		pair        *devca.Pair
@@ -158,21 +169,21 @@ func (p *played) casesThroughEnvoy(t *testing.T, all []*question, atLeast int) {
 	asked := map[policy.Reason]int{}
 	var sent []*question
 	for _, q := range all {
-		if why := q.unsendable(); why != "" {
-			t.Logf("not sent: %s: %s", q.Name, why)
+		if why := p.unsendable(q); why != "" {
+			t.Logf("not sent: %s: %s", q.name(), why)
 			continue
 		}
 		_, authority := p.door(t, q)
 		p.prepare(t, q, authority)
 		sent = append(sent, q)
 	}
-	p.settled(t, mark(t, all))
+	p.settled(t, p.mark(t, all))
 	for _, q := range sent {
 		listener, _ := p.door(t, q)
 		if difference := q.differs(p.ask(t, q, listener)); difference != "" {
-			t.Errorf("%s: %s at %s: %s", q.Name, q.Request, listener.Name, difference)
+			t.Errorf("%s: %s: %s at %s: %s", q.Place, q.name(), q.Input.Request.Path, listener.Name, difference)
 		}
-		asked[q.verdict.Reason]++
+		asked[q.Verdict.Reason]++
 	}
 	t.Logf("%d of %d cases asked through Envoy: %v", len(sent), len(all), asked)
 	if len(sent) < atLeast {
@@ -236,7 +247,7 @@ var named = regexp.MustCompile(`(pki|secrets)/[a-z0-9.-]+`)
 // nothing running work as printed.
 func TestExampleReadmes(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{contractorGateway.name, workloadAdmin.name} {
+	for _, name := range []string{ingress.name, contractorGateway.name, workloadAdmin.name} {
 		dir := filepath.Join("..", "examples", name)
 		readme := string(made(os.ReadFile(filepath.Join(dir, "README.md")))(t))
 		for _, file := range named.FindAllString(string(made(os.ReadFile(filepath.Join(dir, "settings.yaml")))(t)), -1) {

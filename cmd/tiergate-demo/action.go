@@ -14,7 +14,10 @@ type world interface {
 	Ask(ctx context.Context, r stage.Request) stage.Answer
 	Report(ctx context.Context, device string, attributes map[string]any) (stage.Receipt, error)
 	Policy(ctx context.Context) (stage.PolicyStatus, error)
+	ReportSeen(ctx context.Context, device string, seen time.Time, attributes map[string]any) (stage.Receipt, error)
 	EditPolicy(file, old, replacement string) (stage.Mark, error)
+	WritePolicy(file, text string) error
+	Record(decision string) (stage.Record, bool, error)
 	Kill(process string) error
 	Restart(ctx context.Context, process string) error
 }
@@ -48,6 +51,9 @@ func (a ask) perform(ctx context.Context, p *play, w want) got {
 	for asked := 1; ; asked++ {
 		answer := p.world.Ask(ctx, a.request())
 		g := got{answer: &answer, err: p.sameDevice(a.as, &answer)}
+		if w.excused != nil {
+			g.excused, g.err = p.excused(&answer, g.err)
+		}
 		if len(w.differences(g)) == 0 || time.Since(began) >= a.until || !pause(ctx) {
 			if asked > 1 {
 				g.note = fmt.Sprintf("after %s and %d requests", milliseconds(time.Since(began)), asked)
@@ -62,11 +68,22 @@ type report struct {
 	device     string
 	attributes map[string]any
 	then       ask
+	ago        time.Duration // since the MDM saw that; zero: it sees it now
+	lasts      time.Duration // how long after that the answer stays as it is, for outlast; zero: nobody waits for it
 }
 
 func (r report) perform(ctx context.Context, p *play, w want) got {
 	began := time.Now()
-	receipt, err := p.world.Report(ctx, r.device, r.attributes)
+	var receipt stage.Receipt
+	var err error
+	if r.ago == 0 {
+		receipt, err = p.world.Report(ctx, r.device, r.attributes)
+	} else {
+		receipt, err = p.world.ReportSeen(ctx, r.device, began.Add(-r.ago), r.attributes)
+	}
+	if r.lasts != 0 {
+		p.ends = began.Add(r.lasts - r.ago)
+	}
 	if err != nil {
 		return got{err: err}
 	}

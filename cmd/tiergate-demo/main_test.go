@@ -162,7 +162,7 @@ func TestSuggestionsWorkAsPrinted(t *testing.T) {
 			t.Errorf("the token was not sent:\n%s", out)
 		}
 	}
-	if ran < 6 {
+	if ran < 8 {
 		t.Errorf("only %d lines of curl", ran)
 	}
 }

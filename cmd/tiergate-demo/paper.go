@@ -94,8 +94,14 @@ func details(g got) []string {
 	if g.fault != "" {
 		lines = append(lines, strings.Split(strings.TrimRight(g.fault, "\n"), "\n")...)
 	}
+	for _, excuse := range g.excused {
+		lines = append(lines, "excused: "+excuse)
+	}
 	if g.answer == nil {
 		return lines
+	}
+	if challenge := g.answer.Header.Get("WWW-Authenticate"); strings.Contains(challenge, "insufficient_user_authentication") {
+		lines = append(lines, challenge)
 	}
 	if problem := g.answer.Problem; problem != nil {
 		for _, u := range problem.Unmet {

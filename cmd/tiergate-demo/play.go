@@ -16,6 +16,7 @@ type play struct {
 	devices    map[string]string // what the upstream was told of each caller's device
 	edited     string            // the place in the policy that was edited last
 	digest     string            // of the policy in force when a fault was shown
+	ends       time.Time         // when the answer that outlast waits out must end
 	background *background
 }
 

@@ -27,10 +27,12 @@ type company struct {
 	dead    bool
 	asked   int
 	mark    stage.Mark
+	leniency
 }
 
 func newCompany(spoil string) *company {
-	return &company{posture: map[string]map[string]any{}, spoil: spoil}
+	return &company{posture: map[string]map[string]any{}, spoil: spoil,
+		leniency: leniency{seen: map[string]time.Time{}, records: map[string]stage.Record{}}}
 }
 
 func (c *company) Report(_ context.Context, device string, attributes map[string]any) (stage.Receipt, error) {
@@ -48,6 +50,7 @@ func (c *company) Report(_ context.Context, device string, attributes map[string
 	if c.spoil != "webhook without effect" || attributes["disk_encryption"] != false {
 		maps.Copy(c.posture[device], attributes)
 	}
+	c.seen[device] = time.Now()
 	return stage.Receipt{Status: http.StatusAccepted, Took: time.Millisecond}, nil
 }
 
@@ -57,6 +60,10 @@ func (c *company) Policy(context.Context) (stage.PolicyStatus, error) {
 	status := stage.PolicyStatus{Digest: "sha256:old", Documents: 14}
 	if c.mended {
 		status.Digest = "sha256:new"
+	}
+	status.Digest += fmt.Sprint(len(c.exceptions))
+	if len(c.exceptions) > 0 && c.spoil == "exception refused" {
+		status.Fault = "the exception has no end"
 	}
 	if c.broken && c.spoil != "fault not shown" {
 		status.Fault = c.mark.Within("tier: internl", "internl").String() + ": no tier \"internl\""
@@ -97,6 +104,9 @@ func (c *company) Restart(context.Context, string) error {
 
 func (c *company) Ask(_ context.Context, r stage.Request) stage.Answer {
 	time.Sleep(10 * time.Millisecond) // asking takes time, or else asking again and again would never end
+	if c.spoil == "slow answers" {
+		time.Sleep(nearly)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
@@ -107,6 +117,8 @@ func (c *company) Ask(_ context.Context, r stage.Request) stage.Answer {
 		return stage.Answer{Status: http.StatusServiceUnavailable}
 	case c.spoil == "a request lost" && r.Path == "/steady" && c.asked%3 == 0:
 		return stage.Answer{Status: http.StatusBadGateway}
+	case r.Host == stage.PayrollHost && strings.HasPrefix(r.Path, "/console"):
+		return c.console(r)
 	case r.Host == stage.PayrollHost:
 		return c.payroll(r)
 	case r.Listener == stage.ListenerContracts && r.Host == stage.ContractorHost:
@@ -137,19 +149,24 @@ func (c *company) portal(r stage.Request) stage.Answer {
 		return c.refuse(401, "identity-missing")
 	case r.As == "cleo-borrowing" && c.spoil != "isolation ignored":
 		return c.refuse(403, "isolated")
-	case c.posture[r.As+"-laptop"] == nil && r.As != "cleo-borrowing":
+	case c.posture[person(r.As)+"-laptop"] == nil && r.As != "cleo-borrowing":
 		return c.refuse(403, "device-unknown")
 	}
-	if unmet := c.unmet(c.posture[r.As+"-laptop"]); len(unmet) > 0 {
+	unmet, waived := c.excuse(person(r.As), c.unmet(c.aged(person(r.As)+"-laptop")))
+	if len(unmet) > 0 {
 		answer := c.refuse(403, "posture")
 		answer.Problem.Unmet = unmet
 		return answer
 	}
-	device := r.As + "-device"
+	device := person(r.As) + "-device"
 	if c.spoil == "device renamed" && c.mended {
 		device = "other"
 	}
-	return c.allow(r, "corp/"+r.As+"@acme.example", device, "internal", "portal")
+	answer := c.allow(r, "corp/"+person(r.As)+"@acme.example", device, "internal", "portal")
+	if len(waived) > 0 && c.spoil != "waiver not in the log" {
+		c.records[answer.DecisionID()] = stage.Record{Decision: answer.DecisionID(), Outcome: "allow", Waived: waived}
+	}
+	return answer
 }
 
 func (c *company) unmet(posture map[string]any) []stage.Unmet {
@@ -243,6 +260,7 @@ func TestStoryInARightWorld(t *testing.T) {
 	}
 	for _, part := range []string{"webhook to changed answer", "403 posture", "200 allowed", "404 by Envoy", "503 by Envoy",
 		"owner endpoint, endpoint@acme.example; fix: Mend it.", "access/routes.yaml:9:9", " 0 lost", "ms\n",
+		"excused: disk-encrypted by exception ana-new-disk", "excused: edr-healthy by grace", `acr_values="phr", max_age="900"`, " times before 2000-01-01T",
 		"portal saw over : subject corp/ana@acme.example, device ana-device, tier internal, route portal, decision-id decision-"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("the paper lacks %q:\n%s", part, out)
@@ -298,13 +316,14 @@ func TestInterruptedStory(t *testing.T) {
 	}
 }
 
-// TestStoryIsWhole holds the table to the six scenes: what each must show is asked for.
+// TestStoryIsWhole holds the table to the nine scenes: what each must show is asked for.
 func TestStoryIsWhole(t *testing.T) {
 	scenes := story()
-	if len(scenes) != 6 {
+	if len(scenes) != 9 {
 		t.Fatalf("%d scenes", len(scenes))
 	}
-	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}} {
+	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}, {403, 200},
+		{200, 403}, {401, 200}} {
 		for _, status := range wanted {
 			if !slices.ContainsFunc(scenes[i].steps, func(s step) bool { return s.want.status == status }) {
 				t.Errorf("%s: nothing is answered %d", scenes[i].title, status)

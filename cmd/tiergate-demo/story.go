@@ -22,7 +22,7 @@ type step struct {
 
 // healthy is what the MDM says of a laptop in order.
 var healthy = map[string]any{
-	"platform": "macos", "disk_encryption": true, "edr_healthy": true, "firewall": true, "compromised": false,
+	"platform": "macos", "os_version": "15.6.1", "disk_encryption": true, "edr_healthy": true, "firewall": true, "compromised": false,
 }
 
 // soon bounds how long a change may take to show.
@@ -36,7 +36,9 @@ const (
 	anaOnLaptop  = "ana on ana-laptop"
 	benOnLaptop  = "ben on ben-laptop"
 	cleoOnLaptop = "cleo on cleo-laptop"
+	doraOnLaptop = "dora on dora-laptop"
 	theMDM       = "acme-mdm"
+	iam          = "iam"
 )
 
 var (
@@ -57,7 +59,8 @@ var (
 
 // story is the whole play. What it tells is data: `-exit` compares every answer with it.
 func story() []scene {
-	return []scene{healthyLaptop(), unencryptedLaptop(), betweenWorkloads(), contractors(), brokenPolicy(), killedServe()}
+	return []scene{healthyLaptop(), unencryptedLaptop(), betweenWorkloads(), contractors(), brokenPolicy(), killedServe(),
+		exceptions(), silentLaptop(), strongerLogin()}
 }
 
 func healthyLaptop() scene {
@@ -72,7 +75,7 @@ func healthyLaptop() scene {
 	forged1.http1 = true
 	return scene{"1. An employee on a healthy laptop opens an internal app", []step{
 		{anaOnLaptop, "before the MDM has reported the laptop", portal, refused("device-unknown")},
-		{theMDM, "reports ana-laptop in order", report{"ana-laptop", healthy, portal}, anaAllowed},
+		{theMDM, "reports ana-laptop in order", report{device: "ana-laptop", attributes: healthy, then: portal}, anaAllowed},
 		{anaOnLaptop, "opens the portal", portal, anaAllowed},
 		{anaOnLaptop, "sends forged x-tiergate-* headers", forged, anaAllowed},
 		{anaOnLaptop, "sends them over HTTP/1.1", forged1, anaAllowed},
@@ -94,12 +97,12 @@ func unencryptedLaptop() scene {
 	}
 	sick := map[string]any{"disk_encryption": false, "edr_healthy": nil, "compromised": true}
 	return scene{"2. The MDM reports that disk encryption is off; a second webhook heals it", []step{
-		{theMDM, "reports disk_encryption=false", report{"ana-laptop", diskOff, portal}, off},
+		{theMDM, "reports disk_encryption=false", report{device: "ana-laptop", attributes: diskOff, then: portal}, off},
 		{anaOnLaptop, "opens the portal", portal, off},
-		{theMDM, "reports disk_encryption=true", report{"ana-laptop", diskOn, portal}, anaAllowed},
+		{theMDM, "reports disk_encryption=true", report{device: "ana-laptop", attributes: diskOn, then: portal}, anaAllowed},
 		{anaOnLaptop, "opens the portal", portal, anaAllowed},
-		{theMDM, "reports three faults at once", report{"ana-laptop", sick, portal}, worse},
-		{theMDM, "reports ana-laptop in order", report{"ana-laptop", healthy, portal}, anaAllowed},
+		{theMDM, "reports three faults at once", report{device: "ana-laptop", attributes: sick, then: portal}, worse},
+		{theMDM, "reports ana-laptop in order", report{device: "ana-laptop", attributes: healthy, then: portal}, anaAllowed},
 	}}
 }
 
@@ -165,14 +168,14 @@ func killedServe() scene {
 	refusedBen := want{status: http.StatusForbidden, reason: "posture", decided: yes, unmet: []unmet{
 		{"edr-healthy", "require", "failing", "endpoint"},
 	}}
-	dead, back := portal, portal
-	dead.until, back.until = soon, soon
+	dead, back, bensBack := portal, portal, bens
+	dead.until, back.until, bensBack.until = soon, soon, soon
 	return scene{"6. tiergate serve is killed, and comes back", []step{
-		{theMDM, "reports ben-laptop without EDR", report{"ben-laptop", noEDR, bens}, refusedBen},
+		{theMDM, "reports ben-laptop without EDR", report{device: "ben-laptop", attributes: noEDR, then: bens}, refusedBen},
 		{"demo", "kills tiergate serve", kill{"serve"}, want{}},
 		{anaOnLaptop, "opens the portal", dead, byEnvoy(http.StatusServiceUnavailable)},
 		{"demo", "starts tiergate serve again", restart{"serve"}, want{}},
 		{anaOnLaptop, "opens the portal; the facts are remembered", back, anaAllowed},
-		{benOnLaptop, "opens the portal; so are his", bens, refusedBen},
+		{benOnLaptop, "opens the portal; so are his", bensBack, refusedBen},
 	}}
 }

@@ -28,6 +28,10 @@ func suggest(s *stage.Stage) []suggestion {
 		{"the employees' portal does not exist there: 404", curl(s, "cleo", s.Ports.Contractors, stage.PortalHost, "/")},
 		{"Cleo on Ana's laptop, in staff as well: 403",
 			curl(s, "cleo-borrowing", s.Ports.Ingress, stage.PortalHost, "/")},
+		{"payroll's console wants a stronger login: 401, and WWW-Authenticate says which",
+			curl(s, "ana", s.Ports.Ingress, stage.PayrollHost, "/console/runs")},
+		{"Ana's login with a security key: 200, until it is 15 minutes old",
+			curl(s, "ana-key", s.Ports.Ingress, stage.PayrollHost, "/console/runs")},
 		{"the policy in force; edit a file in " + s.Path("policy") + " and ask again",
 			"curl -sS --unix-socket " + quote(s.Path("run", "admin.sock")) + " http://admin/v1/policy"},
 	}

@@ -26,6 +26,10 @@ type want struct {
 	seen   map[string]string
 	unseen []string // headers that the upstream must not have got
 	unmet  []unmet  // exactly these, each with a contact and a fix
+	// challenge is all of WWW-Authenticate; empty: not asked.
+	challenge string
+	// excused is what the log must tell of what was excused, exactly; nil: not asked. See excuses.
+	excused *[]string
 
 	faultAtEdit bool // the fault names the place that was edited
 	nothingLost bool
@@ -44,8 +48,9 @@ type got struct {
 	err    error         // the step could not be done, or its answer cannot be right
 	note   string        // what is worth telling besides
 
-	fault   string // of the policy
-	edited  string // the place that was edited last
+	excused []string // "SIGNAL by WAIVER", as the log tells it
+	fault   string   // of the policy
+	edited  string   // the place that was edited last
 	traffic *tally
 }
 
@@ -63,6 +68,9 @@ func (w want) differences(g got) []string {
 			return append(found, fmt.Sprintf("there is no answer, want %d", w.status))
 		}
 		found = append(found, w.answerDifferences(g.answer)...)
+	}
+	if w.excused != nil && !slices.Equal(*w.excused, g.excused) {
+		differ("the log tells that %q was excused, want %q", g.excused, *w.excused)
 	}
 	if w.faultAtEdit && !strings.Contains(g.fault, g.edited) {
 		differ("the fault does not name %s: %q", g.edited, g.fault)
@@ -99,6 +107,9 @@ func (w want) answerDifferences(a *stage.Answer) []string {
 	}
 	if a.Problem != nil && (a.Problem.Status != a.Status || a.Problem.DecisionID != a.DecisionID()) {
 		differ("status %d and decision %q in the body are not those of the answer", a.Problem.Status, a.Problem.DecisionID)
+	}
+	if got := a.Header.Values("WWW-Authenticate"); w.challenge != "" && !slices.Equal(got, []string{w.challenge}) {
+		differ("WWW-Authenticate is %q, want %q", got, w.challenge)
 	}
 	found = append(found, w.upstreamDifferences(a)...)
 	return append(found, w.unmetDifferences(a)...)

@@ -35,8 +35,13 @@ type Caller struct {
 
 var callers = []Caller{
 	{Name: "ana", Certificate: "ana-laptop", Token: "ana"},
+	// Ana after a login with a security key, just now and an hour ago.
+	{Name: "ana-key", Certificate: "ana-laptop", Token: "ana-key"},
+	{Name: "ana-key-old", Certificate: "ana-laptop", Token: "ana-key-old"},
 	{Name: "ben", Certificate: "ben-laptop", Token: "ben"},
 	{Name: "cleo", Certificate: "cleo-laptop", Token: "cleo"},
+	{Name: "dora", Certificate: "dora-laptop", Token: "dora"},
+	{Name: "eli", Certificate: "eli-laptop", Token: "eli"},
 	// A contractor who is also in the employees' group and borrowed an employee's laptop.
 	{Name: "cleo-borrowing", Certificate: "ana-laptop", Token: "cleo-staff"},
 	{Name: "deployer", Certificate: "deployer"},
@@ -55,6 +60,8 @@ var devices = []Device{
 	{Name: "ana-laptop", Serial: "C02ANA0001"},
 	{Name: "ben-laptop", Serial: "C02BEN0002"},
 	{Name: "cleo-laptop", Serial: "PF3CLEO003", contractor: true},
+	{Name: "dora-laptop", Serial: "C02DORA004"},
+	{Name: "eli-laptop", Serial: "C02ELI0005"},
 }
 
 var workloads = map[string]string{
@@ -66,14 +73,24 @@ var workloads = map[string]string{
 	"reporter":          "spiffe://acme.example/ns/batch/sa/reporter",
 }
 
+// strong is the acr of a login that resists phishing, as policies of the example name it.
+const strong = "phr"
+
+// people by their tokens. A token without acr says nothing of the login; else login is its age.
 var people = map[string]struct {
 	subject string
 	groups  []string
+	acr     string
+	login   time.Duration
 }{
-	"ana":        {"ana@acme.example", []string{"staff"}},
-	"ben":        {"ben@acme.example", []string{"staff"}},
-	"cleo":       {"cleo@partner.example", []string{"contractors"}},
-	"cleo-staff": {"cleo@partner.example", []string{"contractors", "staff"}},
+	"ana":         {subject: "ana@acme.example", groups: []string{"staff"}},
+	"ana-key":     {subject: "ana@acme.example", groups: []string{"staff"}, acr: strong, login: time.Second},
+	"ana-key-old": {subject: "ana@acme.example", groups: []string{"staff"}, acr: strong, login: time.Hour},
+	"ben":         {subject: "ben@acme.example", groups: []string{"staff"}},
+	"cleo":        {subject: "cleo@partner.example", groups: []string{"contractors"}},
+	"cleo-staff":  {subject: "cleo@partner.example", groups: []string{"contractors", "staff"}},
+	"dora":        {subject: "dora@acme.example", groups: []string{"staff"}},
+	"eli":         {subject: "eli@acme.example", groups: []string{"staff"}},
 }
 
 // Cast is who and what there is: authorities, certificates and keys, tokens.
@@ -105,7 +122,11 @@ func (c *Cast) make() error {
 	}
 	c.Issuer, c.Tokens = issuer, map[string]string{}
 	for name, person := range people {
-		if c.Tokens[name], err = issuer.Token(person.subject, person.groups, lifetime, nil); err != nil {
+		claims := map[string]any{}
+		if person.acr != "" {
+			claims["acr"], claims["auth_time"] = person.acr, time.Now().Add(-person.login).Unix()
+		}
+		if c.Tokens[name], err = issuer.Token(person.subject, person.groups, lifetime, claims); err != nil {
 			return err
 		}
 	}

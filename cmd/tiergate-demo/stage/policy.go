@@ -91,13 +91,18 @@ func (s *Stage) EditPolicy(file, old, replacement string) (Mark, error) {
 	at := strings.Index(text, old)
 	line := text[:at]
 	mark := Mark{File: file, Line: 1 + strings.Count(line, "\n"), Column: at - strings.LastIndexByte(line, '\n')}
+	return mark, s.WritePolicy(file, strings.Replace(text, old, replacement, 1))
+}
+
+// WritePolicy writes a file of the policy directory, new or in the place of an old one, in one atomic step.
+func (s *Stage) WritePolicy(file, text string) error {
 	// Written beside the policy directory: a reader of that directory never sees a half-written file.
 	draft := s.Path("policy.draft")
-	if err := os.WriteFile(draft, []byte(strings.Replace(text, old, replacement, 1)), 0o600); err != nil {
-		return Mark{}, err
+	if err := os.WriteFile(draft, []byte(text), 0o600); err != nil {
+		return err
 	}
-	if err := os.Rename(draft, path); err != nil {
-		return Mark{}, errors.Join(err, os.Remove(draft))
+	if err := os.Rename(draft, s.Path("policy", filepath.FromSlash(file))); err != nil {
+		return errors.Join(err, os.Remove(draft))
 	}
-	return mark, nil
+	return nil
 }

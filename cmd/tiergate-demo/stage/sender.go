@@ -84,20 +84,29 @@ type Receipt struct {
 // Report sends attributes of one laptop as seen now; a value of nil says that the MDM cannot tell. An answer other than
 // 202 is no error.
 func (s *Sender) Report(ctx context.Context, device string, attributes map[string]any) (Receipt, error) {
-	body, err := s.Body(device, attributes)
+	return s.ReportSeen(ctx, device, s.nextObserved(), attributes)
+}
+
+// ReportSeen is Report for what the MDM saw at another instant. Of two reports the one seen last counts.
+func (s *Sender) ReportSeen(ctx context.Context, device string, seen time.Time, attributes map[string]any) (Receipt, error) {
+	body, err := s.body(device, seen, attributes)
 	if err != nil {
 		return Receipt{}, err
 	}
 	return s.Send(ctx, body)
 }
 
-// Body returns the payload of a report.
+// Body returns the payload of a report of what is seen now.
 func (s *Sender) Body(device string, attributes map[string]any) ([]byte, error) {
+	return s.body(device, s.nextObserved(), attributes)
+}
+
+func (s *Sender) body(device string, seen time.Time, attributes map[string]any) ([]byte, error) {
 	for _, d := range s.Devices {
 		if d.Name != device {
 			continue
 		}
-		observed := s.nextObserved().Format(time.RFC3339Nano)
+		observed := seen.UTC().Format(time.RFC3339Nano)
 		return json.Marshal(map[string]any{
 			"type": "device.posture.updated", "timestamp": observed,
 			"data": map[string]any{

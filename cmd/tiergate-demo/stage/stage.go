@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // The stores that a stage can have.
@@ -166,6 +167,11 @@ func (s *Stage) Caller(name string) (Caller, error) {
 // Report sends a report of one laptop's posture, see Sender.
 func (s *Stage) Report(ctx context.Context, device string, attributes map[string]any) (Receipt, error) {
 	return s.Sender.Report(ctx, device, attributes)
+}
+
+// ReportSeen sends a report of what the MDM saw of a laptop at another instant, see Sender.
+func (s *Stage) ReportSeen(ctx context.Context, device string, seen time.Time, attributes map[string]any) (Receipt, error) {
+	return s.Sender.ReportSeen(ctx, device, seen, attributes)
 }
 
 // Kill ends a process by SIGKILL and returns once it is gone.

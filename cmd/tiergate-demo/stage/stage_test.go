@@ -89,7 +89,7 @@ func TestFilesOfSettings(t *testing.T) {
 func TestPolicyIsCopied(t *testing.T) {
 	s := newStage(t, StoreRedis)
 	for _, name := range []string{"governance.yaml", "baselines/laptops.yaml", "access/tiers.yaml", "access/audiences.yaml",
-		"access/routes.yaml"} {
+		"access/routes.yaml", "access/exceptions.yaml", "monitors/posture.yaml", "identities.yaml"} {
 		if read(t, s.Path("policy", name)) != read(t, filepath.Join(s.binaries.Example, "policy", name)) {
 			t.Errorf("%s is not the example's", name)
 		}
@@ -180,6 +180,10 @@ func TestFindBinaries(t *testing.T) {
 func TestEditPolicy(t *testing.T) {
 	s := newStage(t, StoreEmbedded)
 	const file = "access/routes.yaml"
+	files, err := os.ReadDir(s.Path("policy", "access"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := read(t, s.Path("policy", file))
 	mark, err := s.EditPolicy(file, "tier: internal", "tier: internl")
 	if err != nil {
@@ -205,7 +209,7 @@ func TestEditPolicy(t *testing.T) {
 			t.Errorf("%s: edited", name)
 		}
 	}
-	if entries, _ := os.ReadDir(s.Path("policy", "access")); len(entries) != 3 {
+	if entries, _ := os.ReadDir(s.Path("policy", "access")); len(entries) != len(files) {
 		t.Error("an edit left something behind")
 	}
 }
