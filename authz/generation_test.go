@@ -60,7 +60,7 @@ func TestHeardIsTheNewestWordOfEachSource(t *testing.T) {
 	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := func(source string, minutes int) signals.Fact {
 		received := noon.Add(time.Duration(minutes) * time.Minute)
-		return signals.Fact{Attribute: "firewall", Source: source, Value: signals.Bool(true), Observed: noon.Add(-time.Hour), Received: received}
+		return signals.Fact{Attribute: "firewall", Source: source, Value: signals.Bool(true), Observed: received, Received: received.Add(time.Hour)}
 	}
 	s := New(Options{})
 	for _, p := range []*signals.Posture{

@@ -9,8 +9,9 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// heard is when each source last reported any device: what tells a device that fell silent from a source that did. The zero
-// value is ready.
+// heard is when each source last reported any device: what tells a device that fell silent from a source that did. It goes
+// by the instant from which a fact ages, so that a source which only delivers what it had seen before an outage has not yet
+// been heard again. The zero value is ready.
 type heard struct {
 	last atomic.Pointer[map[string]time.Time] // never changed once it is here, so that a decision may keep it
 	mu   sync.Mutex
@@ -24,7 +25,7 @@ func (h *heard) sources() map[string]time.Time {
 	return nil
 }
 
-// note takes in when the facts of a posture came.
+// note takes in the facts of a posture.
 func (h *heard) note(posture *signals.Posture) {
 	if !h.newer(posture) {
 		return
@@ -36,8 +37,8 @@ func (h *heard) note(posture *signals.Posture) {
 		last = map[string]time.Time{}
 	}
 	for i := range posture.Facts {
-		if f := &posture.Facts[i]; f.Received.After(last[f.Source]) {
-			last[f.Source] = f.Received
+		if f := &posture.Facts[i]; f.AgesFrom().After(last[f.Source]) {
+			last[f.Source] = f.AgesFrom()
 		}
 	}
 	h.last.Store(&last)
@@ -46,7 +47,7 @@ func (h *heard) note(posture *signals.Posture) {
 func (h *heard) newer(posture *signals.Posture) bool {
 	last := h.sources()
 	for i := range posture.Facts {
-		if f := &posture.Facts[i]; f.Received.After(last[f.Source]) {
+		if f := &posture.Facts[i]; f.AgesFrom().After(last[f.Source]) {
 			return true
 		}
 	}

@@ -30,7 +30,8 @@ func newPolicyCheck() *cobra.Command {
 		}
 		fmt.Fprintf(c.OutOrStdout(), "%s: %s, no fault\n%s\n", args[0], count(documents(compiled), "document"), compiled.Digest())
 		if file == "" {
-			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains")
+			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains; "+
+				"what sources attest and how often they report; whether decisions are recorded")
 		}
 		return nil
 	}
