@@ -45,6 +45,14 @@ func (g *generation) evaluate(in *policy.Input) policy.Verdict {
 	return g.policy.Evaluate(in)
 }
 
+// digest names the policy; empty: there is none.
+func (g *generation) digest() string {
+	if g == nil {
+		return ""
+	}
+	return g.policy.Digest()
+}
+
 // older returns the table of a digest while it is held, nil after that and for the current one.
 func (g *generation) older(digest string, at time.Time) *policy.Table {
 	held, ok := g.tables[digest]

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
+	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/signals"
@@ -37,6 +38,8 @@ type Options struct {
 	Events    Events
 	// StockCodec reads and writes with protobuf's own code instead of ours (settings: authz.reader: proto).
 	StockCodec bool
+	// Evidence puts every decision on record. Nil: none is, and a tier that wants its decisions on record refuses.
+	Evidence *evidence.Recorder
 }
 
 // Server answers Check. Until SetPolicy was called it denies everything.
@@ -75,7 +78,9 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.opts.Events.panicked(id, fault, debug.Stack())
-			wire = respondWire(&Decision{ID: id, At: start, Verdict: policy.Verdict{Reason: policy.ReasonInternal}})
+			verdict := policy.Verdict{Reason: policy.ReasonInternal}
+			s.recordDefect(id, start, verdict)
+			wire = respondWire(&Decision{ID: id, At: start, Verdict: verdict})
 		}
 	}()
 	decision := s.decide(x.call(s.opts.StockCodec), id, start)
@@ -83,6 +88,13 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 		return respondWire(decision)
 	}
 	return respondFast(decision)
+}
+
+// recordDefect puts a denial on record that nobody reasoned out. What was asked is not known any more; the defect itself may
+// be in the recording.
+func (s *Server) recordDefect(id string, at time.Time, verdict policy.Verdict) {
+	defer func() { _ = recover() }()
+	s.opts.Evidence.Record(&evidence.Record{ID: id, Input: policy.Input{At: at}, Verdict: verdict})
 }
 
 // decide is the way of one request: who, in what state, what the policy says, on record.
@@ -97,7 +109,7 @@ func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
 		in.Device = s.reading(gen, &in.Subject)
 	}
 	verdict := gen.evaluate(&in)
-	return s.settle(id, &in, verdict)
+	return s.settle(id, gen, &in, verdict)
 }
 
 // chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
@@ -145,9 +157,13 @@ func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Devi
 	}
 }
 
-// settle puts the verdict on record.
-func (s *Server) settle(id string, in *policy.Input, verdict policy.Verdict) *Decision {
-	d := &Decision{ID: id, At: in.At, Took: s.opts.Now().Sub(in.At), Request: in.Request, Subject: in.Subject, Verdict: verdict}
+// settle puts the verdict on record, and stands by what could be put there.
+func (s *Server) settle(id string, gen *generation, in *policy.Input, verdict policy.Verdict) *Decision {
+	took := s.opts.Now().Sub(in.At)
+	if s.opts.Evidence != nil || verdict.Evidence == policy.EvidenceRequired {
+		verdict = s.opts.Evidence.Settle(&evidence.Record{ID: id, Took: took, Policy: gen.digest(), Input: *in, Verdict: verdict})
+	}
+	d := &Decision{ID: id, At: in.At, Took: took, Request: in.Request, Subject: in.Subject, Verdict: verdict}
 	if device, _, known := in.Device.Version(); known {
 		d.Device = string(device)
 	}

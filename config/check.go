@@ -47,6 +47,7 @@ func (c *check) settings(s *Settings) {
 	}
 	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
 	c.envoy(&s.Envoy)
+	c.evidence(s)
 	c.listens(s)
 	c.oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", s.Log.Format, "json", "console")

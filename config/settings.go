@@ -15,6 +15,7 @@ type Settings struct {
 	Ingest     Ingest   `yaml:"ingest,omitempty"`
 	Metrics    Metrics  `yaml:"metrics,omitempty"`
 	Authz      Authz    `yaml:"authz,omitempty"`
+	Evidence   Evidence `yaml:"evidence,omitempty"`
 	Envoy      Envoy    `yaml:"envoy,omitempty"`
 	Log        Log      `yaml:"log,omitempty"`
 }

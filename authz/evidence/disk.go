@@ -63,7 +63,8 @@ func checkDir(path string) error {
 	dir := filepath.Dir(path)
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the directory of the evidence file, %s, does not exist; create it (mode 0700) or set another evidence.file", dir)
+		return fmt.Errorf("the directory of the evidence file, %s, does not exist; "+
+			"create it (mode 0700) or set another evidence.file", dir)
 	case err != nil:
 		return fmt.Errorf("the directory of the evidence file, %s, cannot be used: %w", dir, err)
 	case !info.IsDir():
@@ -75,7 +76,8 @@ func checkDir(path string) error {
 	return nil
 }
 
-// checkFile wants a regular file that nobody else may change, and that strangers may not read. A group may: log shippers.
+// checkFile wants a regular file that nobody else may change, and that strangers may not read. A group may: log
+// shippers.
 func checkFile(path string, info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
@@ -87,18 +89,19 @@ func checkFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// lock claims the evidence file for this process. The lock is beside the file, which rotation renames, and ends with the
-// process.
+// lock claims the evidence file for this process. The lock is beside the file, which rotation renames, and ends with
+// the process.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the evidence file %s cannot be claimed: %w; see that its directory belongs to the user that runs tiergate",
-			path, err)
+		return nil, fmt.Errorf("the evidence file %s cannot be claimed: %w; "+
+			"see that its directory belongs to the user that runs tiergate", path, err)
 	}
 	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		f.Close()
-		return nil, fmt.Errorf("another process writes the evidence file %s; stop that one or set another evidence.file", path)
+		return nil, fmt.Errorf("another process writes the evidence file %s; "+
+			"stop that one or set another evidence.file", path)
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("the evidence file %s cannot be claimed: %w", path, err)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// faulty is the machine's disk with faults of a test's choosing. Each hook may be nil, and may be changed at any time by set.
+// faulty is the machine's disk with faults of a test's choosing. Each hook may be nil, and may be changed at any time
+// by set.
 type faulty struct {
 	machine
 	mu    sync.Mutex

@@ -4,19 +4,20 @@
 //
 //	{"v":1,"id":"0199…","took":48211,"policy":"sha256:…","input":{…},"verdict":{…}}
 //
-// v is Version; id is the decision's UUIDv7, as clients and upstreams were told it; took is in nanoseconds; policy is the
-// digest of the policy that judged, empty if none was in force; input and verdict are policy.Input and policy.Verdict. The
-// instant is input.at, RFC 3339 with nanoseconds. Evaluating input with that policy gives verdict, byte for byte of its JSON.
-// Two more lines speak of others:
+// v is Version; id is the decision's UUIDv7, as clients and upstreams were told it; took is in nanoseconds; policy is
+// the digest of the policy that judged, empty if none was in force; input and verdict are policy.Input and
+// policy.Verdict. The instant is input.at, RFC 3339 with nanoseconds. Evaluating input with that policy gives verdict,
+// byte for byte of its JSON. Two more lines speak of others:
 //
 //	{"v":1,"annul":"0199…"}  the decision of that id was not given: its record came too late. It stands in the same file and
 //	                         at most 256 records behind what it annuls; the refusal that was given has a record of its own.
 //	{"v":1,"lost":17}        17 decisions since the line before it are in no record.
 //
-// A text that came over the network may hold any bytes, and JSON holds UTF-8. A byte that is no part of UTF-8 is written as
-// U+FFFD and two hex digits, and so are the three bytes of U+FFFD itself: "a\xffb" is "a�ffb". Every text of a record that
-// has U+FFFD is to be read so.
+// A text that came over the network may hold any bytes, and JSON holds UTF-8. A byte that is no part of UTF-8 is
+// written as U+FFFD and two hex digits, and so are the three bytes of U+FFFD itself: "a\xffb" is "a�ffb". Every text of
+// a record that has U+FFFD is to be read so.
 //
-// No token, certificate or cookie is ever in a record: policy.Input has no field for one. A path is cut at its '?', because
-// queries carry secrets and no decision looks at them, and of user:password@host all but the host is blotted out.
+// No token, certificate or cookie is ever in a record: policy.Input has no field for one. A path is cut at its '?',
+// because queries carry secrets and no decision looks at them, and of user:password@host all but the host is blotted
+// out.
 package evidence

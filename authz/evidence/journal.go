@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// journal is the file with its older parts. What append has said is there is there, whole lines in order; what it has failed
-// to write is not. It is not safe for concurrent use.
+// journal is the file with its older parts. What append has said is there is there, whole lines in order; what it has
+// failed to write is not. It is not safe for concurrent use.
 type journal struct {
 	path     string
 	maxBytes int64 // of one file
@@ -67,7 +67,8 @@ func (j *journal) sync() error {
 		return nil
 	}
 	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("the evidence file %s cannot be synced; records of the last second may be lost at a power cut: %w", j.path, err)
+		return fmt.Errorf("the evidence file %s cannot be synced; "+
+			"records of the last second may be lost at a power cut: %w", j.path, err)
 	}
 	j.dirty = false
 	return nil
@@ -90,10 +91,11 @@ func (j *journal) close() error {
 func (j *journal) open() error {
 	f, err := j.disk.open(j.path, os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
-		return fmt.Errorf("the evidence file %s cannot be opened: %w; see that it is a file of the user that runs tiergate", j.path, err)
+		return fmt.Errorf("the evidence file %s cannot be opened: %w; "+
+			"see that it is a file of the user that runs tiergate", j.path, err)
 	}
 	if err := j.adopt(f); err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written
 		return err
 	}
 	j.file, j.spoilt = f, nil
@@ -191,7 +193,7 @@ func (j *journal) setAside(tail []byte) error {
 	if err != nil {
 		return fail(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // Sync says whether it is there
 	if info, err := f.Stat(); err != nil {
 		return fail(err)
 	} else if info.Size() > maxLineBytes {

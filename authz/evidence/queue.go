@@ -8,8 +8,8 @@ import (
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
-// The states of an entry for which somebody waits. Whoever leaves stateWaiting first decides: the writer that has the line
-// on disk, or the decision that cannot wait any longer.
+// The states of an entry for which somebody waits. Whoever leaves stateWaiting first decides: the writer that has the
+// line on disk, or the decision that cannot wait any longer.
 const (
 	stateWaiting int32 = iota
 	stateKept
@@ -36,8 +36,8 @@ const (
 	fateFailed
 )
 
-// newEntry copies what of a record is a part of the message that was asked with, and leaves out what nobody may read. The
-// rest is immutable, or the verdict's own.
+// newEntry copies what of a record is a part of the message that was asked with, and leaves out what nobody may read.
+// The rest is immutable, or the verdict's own.
 func newEntry(r *Record, waits bool) *entry {
 	e := &entry{record: *r}
 	if waits {
@@ -78,8 +78,8 @@ func own[T ~string](into *strings.Builder, text *T) {
 	*text = T(into.String()[start:])
 }
 
-// withoutUserinfo blots out a user name and password before the '@' of an authority. No host has an '@', so that the request
-// is refused, and in the same words: the length and the bytes that the refusal speaks of stay.
+// withoutUserinfo blots out a user name and password before the '@' of an authority. No host has an '@', so that the
+// request is refused, and in the same words: the length and the bytes that the refusal speaks of stay.
 func withoutUserinfo(host string) string {
 	at := strings.LastIndexByte(host, '@')
 	if at < 0 {
@@ -116,10 +116,13 @@ type lane struct {
 	entries []*entry
 	held    int
 	bytes   int64
+	// full spares the work on a record that would find no room. It is set where one did, and cleared when there is some
+	// again.
+	full atomic.Bool
 }
 
-// queue is bounded in records and bytes, and never blocks. Records that are waited for have a lane of their own, which goes
-// first: a flood of others cannot keep them out.
+// queue is bounded in records and bytes, and never blocks. Records that are waited for have a lane of their own, which
+// goes first: a flood of others cannot keep them out.
 type queue struct {
 	maxEntries int
 	maxBytes   int64
@@ -136,26 +139,48 @@ func newQueue(maxEntries int, maxBytes int64) *queue {
 	return &queue{maxEntries: maxEntries, maxBytes: maxBytes, wake: make(chan struct{}, 1)}
 }
 
-// lane of the entries that somebody waits for is the first one.
-func (q *queue) laneOf(e *entry) *lane {
-	if e.settled != nil {
+// laneOf is the first one for what somebody waits for.
+func (q *queue) laneOf(waits bool) *lane {
+	if waits {
 		return &q.lanes[0]
 	}
 	return &q.lanes[1]
+}
+
+// put takes over what has to be kept of a record. Without room it is nil, and the drop is counted.
+func (q *queue) put(r *Record, waits bool) *entry {
+	if q.laneOf(waits).full.Load() {
+		q.mu.Lock()
+		q.drop()
+		q.mu.Unlock()
+		return nil
+	}
+	e := newEntry(r, waits)
+	if !q.push(e) {
+		return nil
+	}
+	return e
+}
+
+// drop counts; the caller holds the lock.
+func (q *queue) drop() {
+	q.stats.Offered++
+	q.stats.Dropped++
+	q.lost++
 }
 
 // push is false if there is no room; the drop is then counted.
 func (q *queue) push(e *entry) bool {
 	cost := e.cost()
 	q.mu.Lock()
-	q.stats.Offered++
-	l := q.laneOf(e)
+	l := q.laneOf(e.settled != nil)
 	if q.closed || l.held >= q.maxEntries || l.bytes+cost > q.maxBytes {
-		q.stats.Dropped++
-		q.lost++
+		q.drop()
+		l.full.Store(q.closed || l.held > 0) // else nothing would ever clear it
 		q.mu.Unlock()
 		return false
 	}
+	q.stats.Offered++
 	l.entries = append(l.entries, e)
 	l.held++
 	l.bytes += cost
@@ -201,9 +226,10 @@ func (q *queue) done(batch []*entry) (open []*entry) {
 			q.stats.Failed++
 			q.lost++
 		}
-		l := q.laneOf(e)
+		l := q.laneOf(e.settled != nil)
 		l.held--
 		l.bytes -= e.cost()
+		l.full.Store(q.closed)
 		q.stats.Held--
 	}
 	clear(batch[len(open):])

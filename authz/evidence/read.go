@@ -14,9 +14,9 @@ var ErrTorn = errors.New("the last line is torn")
 // heldBytes bounds the lines that Read holds back, besides the newest.
 const heldBytes = batchBytes + maxLineBytes
 
-// Read reads the lines of an evidence file, in their order. A line that cannot be read is an error that says which and why,
-// and reading goes on; after an error of the reader itself it ends. A record is held back until nothing can annul it any
-// more, so that Annulled is always right; no more than 256 records are held.
+// Read reads the lines of an evidence file, in their order. A line that cannot be read is an error that says which and
+// why, and reading goes on; after an error of the reader itself it ends. A record is held back until nothing can annul
+// it any more, so that Annulled is always right; no more than 256 records are held.
 func Read(from io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h := &holder{yield: yield}
@@ -59,23 +59,22 @@ func Read(from io.Reader) iter.Seq2[Record, error] {
 // errTooLong is of a line that none of ours can be. What follows it can be read.
 var errTooLong = fmt.Errorf("it is longer than %d bytes", maxLineBytes)
 
-// readLine reads one line without its end. At the end of the file the error is io.EOF, or ErrTorn if there is half a line.
+// readLine reads one line without its end. At the end of the file the error is io.EOF, or ErrTorn if there is half a
+// line.
 func readLine(from *bufio.Reader) ([]byte, error) {
 	var text []byte
 	for {
 		part, err := from.ReadSlice('\n')
-		if len(text)+len(part) <= maxLineBytes+1 {
-			text = append(text, part...)
-		} else {
-			text = text[:0:0]
-			if err == nil {
+		if len(text)+len(part) > maxLineBytes+1 {
+			switch {
+			case err == nil:
 				return nil, errTooLong
-			}
-			if !errors.Is(err, bufio.ErrBufferFull) {
+			case !errors.Is(err, bufio.ErrBufferFull):
 				return nil, endOf(err, true)
 			}
 			return nil, skipLine(from)
 		}
+		text = append(text, part...)
 		switch {
 		case err == nil:
 			return text[:len(text)-1], nil

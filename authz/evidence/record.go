@@ -13,8 +13,8 @@ import (
 // Version is the version of the lines that this package writes, and the only one that it reads.
 const Version = 1
 
-// maxLineBytes bounds a line. The longest that a Check can make, from a message of 1 MiB all of which is a path of control
-// bytes, has about 6 MiB.
+// maxLineBytes bounds a line. The longest that a Check can make, from a message of 1 MiB all of which is a path of
+// control bytes, has about 6 MiB.
 const maxLineBytes = 16 << 20
 
 // Record is one decision. The zero ID belongs to a gap: Lost says how many decisions are in no record.
@@ -85,7 +85,7 @@ func (e *encoder) add(l line) (err error) {
 func (e *encoder) encode(l line) error {
 	j := json.NewEncoder(&e.buffer) // ends the line
 	j.SetEscapeHTML(false)
-	return j.Encode(l)
+	return j.Encode(l) //nolint:musttag // policy.Meta has no tags: its fields are written as Go names them
 }
 
 // written is the record with its posture in the form that is written.
@@ -111,11 +111,12 @@ func decode(text []byte) (l line, err error) {
 	case version.V == nil:
 		return l, errors.New("it is no line of evidence: it has no version")
 	case *version.V != Version:
-		return l, fmt.Errorf("it has version %d, this tiergate reads %d; read it with the tiergate that wrote it", *version.V, Version)
+		return l, fmt.Errorf("it has version %d, this tiergate reads %d; "+
+			"read it with the tiergate that wrote it", *version.V, Version)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields() // a fact that we do not know of may be what decided
-	if err := d.Decode(&l); err != nil {
+	d.DisallowUnknownFields()            // a fact that we do not know of may be what decided
+	if err := d.Decode(&l); err != nil { //nolint:musttag // as encode
 		return line{}, fmt.Errorf("it cannot be read: %w; if a later tiergate wrote it, use that one", err)
 	}
 	if hasMark(text) {

@@ -18,8 +18,8 @@ const (
 )
 
 const (
-	// batchEntries and batchBytes bound what is written at once. batchEntries is also how far behind a record its annulment
-	// may stand.
+	// batchEntries and batchBytes bound what is written at once. batchEntries is also how far behind a record its
+	// annulment may stand.
 	batchEntries = 256
 	batchBytes   = 4 << 20
 	// queueBytes bounds what waits on each of the two ways to the file.
@@ -44,8 +44,8 @@ type Options struct {
 
 // Events is how the recorder is observed. Any of them may be nil; all are called from Run, one at a time.
 type Events struct {
-	// Failed: the file cannot be written now; told when that begins and when the reason changes, counted each time. Records
-	// wait, then are dropped. retryIn is 0 where nothing waits. Or: one record has no JSON form.
+	// Failed: the file cannot be written now; told when that begins and when the reason changes, counted each time.
+	// Records wait, then are dropped. retryIn is 0 where nothing waits. Or: one record has no JSON form.
 	Failed func(err error, retryIn time.Duration)
 	// Recovered: the file is written again, so long after the first failure.
 	Recovered func(away time.Duration)
@@ -99,8 +99,8 @@ type Stats struct {
 	Torn      uint64 // torn last lines that were set aside
 }
 
-// Recorder puts decisions on record. A nil *Recorder records nothing, and lets no decision pass that must be on record. It is
-// safe for concurrent use.
+// Recorder puts decisions on record. A nil *Recorder records nothing, and lets no decision pass that must be on record.
+// It is safe for concurrent use.
 type Recorder struct {
 	opts    Options
 	queue   *queue
@@ -155,9 +155,9 @@ func (r *Recorder) Stats() Stats {
 	return r.queue.stats
 }
 
-// Settle puts a decision on record and returns the verdict to stand by: the record's own, or Withheld of it where the tier
-// wants a record and none could be made in time. It clones what is a part of the message that was asked with; what else the
-// record refers to must never change.
+// Settle puts a decision on record and returns the verdict to stand by: the record's own, or Withheld of it where the
+// tier wants a record and none could be made in time. It clones what is a part of the message that was asked with; what
+// else the record refers to must never change.
 func (r *Recorder) Settle(d *Record) policy.Verdict {
 	if d.Verdict.Evidence != policy.EvidenceRequired {
 		r.Record(d)
@@ -174,17 +174,17 @@ func (r *Recorder) Settle(d *Record) policy.Verdict {
 
 // Record never blocks. It is false if there was no room, which is counted.
 func (r *Recorder) Record(d *Record) bool {
-	return r != nil && r.queue.push(newEntry(d, false))
+	return r != nil && r.queue.put(d, false) != nil
 }
 
-// RecordDurably is true when the record is on the disk, and false when that took longer than Options.Within or cannot be:
-// then the decision must not be given, and the file will not say that it was.
+// RecordDurably is true when the record is on the disk, and false when that took longer than Options.Within or cannot
+// be: then the decision must not be given, and the file will not say that it was.
 func (r *Recorder) RecordDurably(d *Record) bool {
 	if r == nil {
 		return false
 	}
-	e := newEntry(d, true)
-	if !r.queue.push(e) {
+	e := r.queue.put(d, true)
+	if e == nil {
 		return false
 	}
 	timer := time.NewTimer(r.opts.Within)

@@ -21,8 +21,8 @@ func required(id string) *Record {
 	return r
 }
 
-// TestEveryDecisionIsAccountedFor: many callers, a queue that is too short, a disk that is slow, writes halves, and fails to
-// sync and to take back. What was said of each decision is what the file says of it.
+// TestEveryDecisionIsAccountedFor: many callers, a queue that is too short, a disk that is slow, writes halves, and
+// fails to sync and to take back. What was said of each decision is what the file says of it.
 func TestEveryDecisionIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, Options{Queue: 64, Within: 5 * time.Millisecond, MaxBytes: 1 << 30})
@@ -127,6 +127,8 @@ func TestOneSyncForAllThatWait(t *testing.T) {
 		return nil
 	}})
 	stop := g.run(t)
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
 	var all sync.WaitGroup
 	all.Go(func() { g.RecordDurably(required("first")) })
 	eventually(t, "the first sync", func() bool { return syncs.Load() == 1 })
@@ -138,7 +140,7 @@ func TestOneSyncForAllThatWait(t *testing.T) {
 		})
 	}
 	eventually(t, "all wait", func() bool { return g.Stats().Held == 51 })
-	close(gate)
+	release()
 	all.Wait()
 	if n := syncs.Load(); n != 2 {
 		t.Errorf("%d syncs for 51 records, want 2", n)
@@ -151,18 +153,21 @@ func TestOneSyncForAllThatWait(t *testing.T) {
 	}
 }
 
-// TestRecordThatComesTooLateIsAnnulled: the line of an allow that nobody gave is followed by a line that says so, and by the
-// refusal that was given.
+// TestRecordThatComesTooLateIsAnnulled: the line of an allow that nobody gave is followed by a line that says so, and
+// by the refusal that was given.
 func TestRecordThatComesTooLateIsAnnulled(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, Options{Within: 20 * time.Millisecond})
+	g := newRig(t, Options{Within: 200 * time.Millisecond})
 	gate := make(chan struct{})
-	g.disk.set(hooks{sync: func() error { <-gate; return nil }})
 	stop := g.run(t)
+	eventually(t, "it runs", func() bool { return g.RecordDurably(required("in time")) })
+	g.disk.set(hooks{sync: func() error { <-gate; return nil }})
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
 	start := time.Now()
 	verdict := g.Settle(required("late"))
 	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("it took %v; 20ms was the bound", took)
+		t.Errorf("it took %v; 200ms was the bound", took)
 	}
 	if verdict.Outcome != policy.Deny || verdict.Reason != policy.ReasonEvidence || verdict.Route != "app" {
 		t.Errorf("the verdict to stand by is %+v", verdict)
@@ -172,23 +177,23 @@ func TestRecordThatComesTooLateIsAnnulled(t *testing.T) {
 	if v := <-second; v.Reason != policy.ReasonEvidence {
 		t.Errorf("%+v", v)
 	}
-	close(gate)
-	if v := g.Settle(required("in time")); v.Outcome != policy.Allow {
-		t.Errorf("the disk is good again, and %+v", v)
-	}
+	release()
+	eventually(t, "the disk is good again", func() bool { return g.Settle(required("in time")).Outcome == policy.Allow })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	var got []string
 	for _, r := range records(t, g.file) {
-		got = append(got, fmt.Sprintf("%s %s %v", r.ID, r.Verdict.Reason, r.Annulled))
+		if r.ID != "in time" {
+			got = append(got, fmt.Sprintf("%s %s %v", r.ID, r.Verdict.Reason, r.Annulled))
+		}
 	}
 	slices.Sort(got)
-	want := []string{"in time allowed false", "late allowed true", "late evidence false", "later evidence false"}
+	want := []string{"late allowed true", "late evidence false", "later evidence false"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the file says %q, want %q", got, want)
 	}
-	if s := g.Stats(); s.Withdrawn != 2 || s.Written != 3 {
+	if s := g.Stats(); s.Withdrawn < 2 || s.Offered != s.Withdrawn+s.Written {
 		t.Errorf("%+v", s)
 	}
 }
@@ -236,7 +241,8 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestFloodDoesNotKeepOutWhatMustBeRecorded: the two kinds have ways of their own, each bounded in records and in bytes.
+// TestFloodDoesNotKeepOutWhatMustBeRecorded: the two kinds have ways of their own, each bounded in records and in
+// bytes.
 func TestFloodDoesNotKeepOutWhatMustBeRecorded(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, Options{Queue: 10, Within: 10 * time.Second})

@@ -12,18 +12,21 @@ import (
 // Withheld is what is answered in the place of a verdict that had to be on record and is not.
 func Withheld(v policy.Verdict) policy.Verdict {
 	return policy.Verdict{
-		Outcome: policy.Deny, Reason: policy.ReasonEvidence, Detail: "the tier wants its decisions on record, and this one could not be recorded",
-		Route: v.Route, Tier: v.Tier, Policy: v.Policy, Contact: v.Contact, Upstream: v.Upstream, Evidence: v.Evidence,
+		Outcome: policy.Deny, Reason: policy.ReasonEvidence,
+		Detail: "the tier wants its decisions on record, and this one could not be recorded",
+		Route:  v.Route, Tier: v.Tier, Policy: v.Policy, Contact: v.Contact, Upstream: v.Upstream, Evidence: v.Evidence,
 	}
 }
 
-// Replay judges a recorded input again. A fault in the evaluation is the denial that it was when it was recorded, and what was
-// refused because there was no policy yet, or no record, is refused again. The error says why the policy cannot judge it: it
-// is another than the recorded one, or the record is a gap.
+// Replay judges a recorded input again. A fault in the evaluation is the denial that it was when it was recorded, and
+// what was refused because there was no policy yet, or no record, is refused again. The error says why the policy
+// cannot judge it: it is another than the recorded one, or the record is a gap.
 func Replay(p *policy.Policy, r *Record) (verdict policy.Verdict, err error) {
 	switch {
 	case r.ID == "":
 		return verdict, fmt.Errorf("%d decisions are in no record", r.Lost)
+	case r.Policy == "" && r.Verdict.Reason == policy.ReasonInternal:
+		return r.Verdict, nil // a fault before any policy was asked: there is nothing to judge again
 	case r.Policy == "":
 		p = nil // as it was then
 	case p.Digest() != r.Policy:

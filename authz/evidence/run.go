@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Run writes until ctx ends, then what still waits. It fails if the file cannot be had at the start, or not be finished at the
-// end; in between it goes on trying. It may be called once.
+// Run writes until ctx ends, then what still waits. It fails if the file cannot be had at the start, or not be finished
+// at the end; in between it goes on trying. It may be called once.
 func (r *Recorder) Run(ctx context.Context) error {
 	defer r.abandon()
 	if err := checkDir(r.journal.path); err != nil {
@@ -98,8 +98,8 @@ func (r *Recorder) tellLost() {
 	}
 }
 
-// write makes one attempt at the batch: what is owed of older records, the losses, the records. wrote is false if there was
-// nothing to write.
+// write makes one attempt at the batch: what is owed of older records, the losses, the records. wrote is false if there
+// was nothing to write.
 func (r *Recorder) write() (wrote bool, err error) {
 	e := &r.encoder
 	e.reset()
@@ -136,7 +136,8 @@ func (r *Recorder) write() (wrote bool, err error) {
 	return true, nil
 }
 
-// encodePending adds the lines of the records that somebody still wants, up to batchBytes. sync: somebody waits for one.
+// encodePending adds the lines of the records that somebody still wants, up to batchBytes. sync: somebody waits for
+// one.
 func (r *Recorder) encodePending() (batch []*entry, sync bool) {
 	for _, entry := range r.pending {
 		if r.encoder.buffer.Len() > batchBytes {

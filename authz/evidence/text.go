@@ -14,8 +14,8 @@ import (
 // mark begins the two hex digits of a byte.
 const mark = "\uFFFD"
 
-// hasMark tells whether some text of a line is, or has to be, escaped. encoding/json writes \ufffd where a text has a byte
-// that is no UTF-8. A text that only looks like that is looked at for nothing.
+// hasMark tells whether some text of a line is, or has to be, escaped. encoding/json writes \ufffd where a text has a
+// byte that is no UTF-8. A text that only looks like that is looked at for nothing.
 func hasMark(text []byte) bool {
 	return bytes.Contains(text, []byte(mark)) || bytes.Contains(text, []byte(`\ufffd`))
 }
@@ -85,7 +85,8 @@ func (m *mapper) text(s string) string {
 
 var valueType = reflect.TypeFor[signals.Value]()
 
-// copyOf copies whatever encoding/json would write. Unexported fields, such as those of time.Time, are copied as they are.
+// copyOf copies whatever encoding/json would write. Unexported fields, such as those of time.Time, are copied as they
+// are.
 func (m *mapper) copyOf(v reflect.Value) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	out.Set(v)

@@ -161,7 +161,8 @@ func newAdapter(x config.Source) (source.Adapter, error) {
 
 // world is what the settings say about the names that a policy uses.
 func world(s *config.Settings) policy.World {
-	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}}
+	recorded := s.Evidence.File != ""
+	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}, Evidence: &recorded}
 	for _, x := range s.Sources {
 		w.Sources[x.Name] = policy.Source{Attests: x.Attests, Every: x.Every}
 	}

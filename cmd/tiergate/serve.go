@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/tiergate/tiergate/authz"
+	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/cmd/tiergate/admin"
 	"github.com/tiergate/tiergate/config"
@@ -41,6 +43,7 @@ type sidecar struct {
 	observer *observer
 	store    signals.Store
 	replica  *replica.Replica
+	evidence *evidence.Recorder // nil: nothing is recorded
 	authz    *authz.Server
 	xds      *xds.Server
 	health   *health.Server
@@ -88,14 +91,18 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if err != nil {
 		return nil, err
 	}
-	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, health: health.NewServer()}
+	recorder, err := newRecorder(s, o)
+	if err != nil {
+		return nil, err
+	}
+	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer()}
 	sc.replica = replica.New(store, replica.Options{
 		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
 		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
 		Events:   o.replica(),
 	})
 	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz(),
-		StockCodec: s.Authz.Reader == config.ReaderProto})
+		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto})
 	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
 	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
 		told: o.reloaded, watchFailed: o.watchFailed}
@@ -165,6 +172,9 @@ func (sc *sidecar) parts() ([]part, error) {
 		{"probes", func(ctx context.Context) error {
 			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
 		}},
+	}
+	if sc.evidence != nil { // before authz, so that it ends after it
+		parts = slices.Insert(parts, 0, part{"evidence", sc.evidence.Run})
 	}
 	if sc.settings.Store.Embedded != nil && len(sc.settings.Sources) > 0 {
 		receiver, err := receiverParts(sc.settings, sc.store, sc.observer)
