@@ -18,17 +18,24 @@ func newPolicyCheck() *cobra.Command {
 		Use:   "check DIR",
 		Short: "Say whether a policy directory compiles, and name every fault",
 		Long: "Reads every *.yaml and *.yml file below DIR and names all faults in one run, each with file:line:col. With\n" +
-			"--config the names of sources, issuers and trust domains are checked against the settings too.",
+			"--config the names of sources, issuers and trust domains are checked against the settings too.\n\n" + ownershipHelp,
 		Args: cobra.ExactArgs(1),
 	}
 	configFlag(c, &file, false)
+	var owners ownership
+	owners.addTo(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := owners.usage(c); err != nil {
+			return err
+		}
 		compiled, err := compilePolicy(args[0], file)
+		said, err := owners.enforce(c.Context(), args[0], err)
 		if err != nil {
 			fmt.Fprintln(c.ErrOrStderr(), err)
 			return errSaid
 		}
 		fmt.Fprintf(c.OutOrStdout(), "%s: %s, no fault\n%s\n", args[0], count(documents(compiled), "document"), compiled.Digest())
+		fmt.Fprint(c.OutOrStdout(), said)
 		if file == "" {
 			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains; "+
 				"what sources attest and how often they report; whether decisions are recorded")

@@ -79,7 +79,13 @@ func (c *decoding) text(path string, written *yaml.Node, into encoding.TextUnmar
 	if !ok {
 		return
 	}
-	if err := into.UnmarshalText([]byte(text)); err != nil {
+	err := into.UnmarshalText([]byte(text))
+	if _, instant := into.(*time.Time); instant && err != nil {
+		c.faultAt(path, written, fmt.Sprintf("%s: %q is no instant", name(path), shorten(text)),
+			"write day, time and zone, RFC 3339: 2026-11-20T08:00:00Z")
+		return
+	}
+	if err != nil {
 		c.faultAt(path, written, fmt.Sprintf("%s: %v", name(path), err), "")
 	}
 }
