@@ -85,7 +85,7 @@ func (e *encoder) add(l line) (err error) {
 func (e *encoder) encode(l line) error {
 	j := json.NewEncoder(&e.buffer) // ends the line
 	j.SetEscapeHTML(false)
-	return j.Encode(l) //nolint:musttag // policy.Meta has no tags: its fields are written as Go names them
+	return j.Encode(l)
 }
 
 // written is the record with its posture in the form that is written.
@@ -115,8 +115,8 @@ func decode(text []byte) (l line, err error) {
 			"read it with the tiergate that wrote it", *version.V, Version)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()            // a fact that we do not know of may be what decided
-	if err := d.Decode(&l); err != nil { //nolint:musttag // as encode
+	d.DisallowUnknownFields() // a fact that we do not know of may be what decided
+	if err := d.Decode(&l); err != nil {
 		return line{}, fmt.Errorf("it cannot be read: %w; if a later tiergate wrote it, use that one", err)
 	}
 	if hasMark(text) {

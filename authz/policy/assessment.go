@@ -19,7 +19,7 @@ type Assessment struct {
 	revision signals.Revision
 	platform string // "": no source reports it
 	owned    ownership
-	empty    bool                  // nobody has said anything of the device
+	empty    bool                  // nobody who may has said anything of the device
 	newest   int64                 // ns since 1970; the latest instant from which one of its facts ages
 	sources  unique.Handle[string] // their names, separated by newlines; thousands of devices share one
 	signals  []judgement           // by index of the policy's signals
@@ -47,8 +47,9 @@ func (p *Policy) Assess(posture *signals.Posture) *Assessment {
 	owner, _ := view.newest("ownership").AsText()
 	a := &Assessment{
 		policy: p, device: posture.Device, revision: posture.Revision, platform: platform, owned: ownership{value: owner},
-		empty: len(posture.Facts) == 0, newest: view.newestReport(), sources: view.sources(), signals: make([]judgement, 0, len(p.signals)),
+		newest: view.newestReport(), sources: view.sources(), signals: make([]judgement, 0, len(p.signals)),
 	}
+	a.empty = a.newest == math.MinInt64
 	for i := range p.signals {
 		votes, variant := p.signals[i].votes(view, platform)
 		first := uint32(len(a.votes))
@@ -72,7 +73,7 @@ func (a *Assessment) of(signal int) (votes []vote, variant int8) {
 func (s *signal) votes(view view, platform string) ([]vote, int8) {
 	variant := s.variantFor(platform)
 	if variant < 0 {
-		return nil, -1
+		return s.alarms(view), -1
 	}
 	v := &s.variants[variant]
 	var votes []vote
@@ -82,24 +83,53 @@ func (s *signal) votes(view view, platform string) ([]vote, int8) {
 	return votes, int8(variant)
 }
 
-// vote judges the signal by one source's own facts; what that source has never reported comes from the merged posture.
-func (v *variant) vote(view view, source string) vote {
-	ages := int64(math.MinInt64)
-	status := v.expression.judge(func(attribute string) signals.Value {
-		fact, ok, unknownSince := view.own(attribute, source)
-		switch {
-		case unknownSince:
-			return signals.Unknown
-		case !ok:
-			if fact, ok = view.other(attribute); !ok {
-				return signals.Unknown
+// alarms are what is left of a signal that no baseline defines for the device's platform, or whose platform nobody reports:
+// an alarm outlives a change of platform, so whatever fails by any baseline still does. Such votes say nothing else.
+func (s *signal) alarms(view view) []vote {
+	var alarms []vote
+	for i := range s.variants {
+		v := &s.variants[i]
+		for _, source := range view.sourcesOf(v.telling()) {
+			if vote := v.vote(view, source); vote.alarm {
+				vote.status = StatusUnknown
+				alarms = append(alarms, vote)
 			}
 		}
-		if at := nanos(fact.AgesFrom().Add(v.maxAge)); ages == math.MinInt64 || at < ages {
-			ages = at
-		}
-		return fact.Value
-	})
+	}
+	return alarms
+}
+
+// vote judges the signal by one source's own facts; what that source has never reported comes from the merged posture.
+func (v *variant) vote(view view, source string) vote {
+	// Each fact ages by itself, and what the others still say may be enough: false && unknown is false. The more is
+	// unknown the less is decided, so the vote is worth something up to one instant.
+	var ageing []int64
+	judge := func(from int64) Status {
+		return v.expression.judge(func(attribute string) signals.Value {
+			fact, ok, unknownSince := view.own(attribute, source)
+			switch {
+			case unknownSince:
+				return signals.Unknown
+			case !ok:
+				if fact, ok = view.other(attribute); !ok {
+					return signals.Unknown
+				}
+			}
+			at := nanos(fact.AgesFrom().Add(v.maxAge))
+			if from == math.MinInt64 {
+				ageing = append(ageing, at)
+			}
+			if at < from {
+				return signals.Unknown
+			}
+			return fact.Value
+		})
+	}
+	status, ages := judge(math.MinInt64), int64(math.MinInt64)
+	if status != StatusUnknown {
+		slices.Sort(ageing)
+		ages = v.expression.lasting(slices.Compact(ageing), judge)
+	}
 	lastKnown := v.expression.judge(func(attribute string) signals.Value {
 		fact, ok, _ := view.own(attribute, source)
 		if !ok {
@@ -121,7 +151,7 @@ func (v *vote) fresh(at int64) bool { return v.status != StatusUnknown && at <= 
 func (a *Assessment) counting(d *demand) (votes []vote, earlier int64) {
 	votes, variant := a.of(d.signal)
 	if variant < 0 {
-		return nil, 0
+		return votes, 0
 	}
 	v := &a.policy.signals[d.signal].variants[variant]
 	if d.maxAge != 0 && d.maxAge < v.maxAge {

@@ -22,12 +22,7 @@ func (c *compiler) exceptions() {
 		e := &c.spec.Exceptions[i]
 		c.owner(KindException, e.Meta)
 		for _, f := range c.rules.faults(e, nil) {
-			if name, missing := strings.CutPrefix(f.message, `there is no Route "`); missing {
-				name = strings.TrimSuffix(name, `"`)
-				c.unknown(KindException, e.Meta.Name, f.field, f.message, name, slices.Sorted(maps.Keys(c.rules.routes)), f.help)
-				continue
-			}
-			c.fault(KindException, e.Meta.Name, f.field, f.message, f.help)
+			c.unknown(KindException, e.Meta.Name, f.field, f.message, f.wrong, f.known, f.help)
 		}
 	}
 }

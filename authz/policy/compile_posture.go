@@ -148,7 +148,7 @@ func (c *compiler) undeliverable(v *variant, maxAge time.Duration) string {
 			}
 		}
 		if name != "" {
-			return fmt.Sprintf("no source reports %s as often as every %s; %s does so every %s", attribute, maxAge, name, fastest)
+			return fmt.Sprintf("no source reports %s as often as every %s; %s does so every %s", attribute, written(maxAge), name, written(fastest))
 		}
 	}
 	return ""

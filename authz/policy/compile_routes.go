@@ -167,13 +167,16 @@ func (c *compiler) workloadDemands(r *Route) {
 	}
 	for i, name := range r.Audiences {
 		a, ok := c.audAt[name]
-		if ok && len(c.audiences[a].entries) > 0 && !slices.ContainsFunc(c.audiences[a].entries, func(e entry) bool { return e.spiffe == nil }) {
+		if ok && len(c.audiences[a].entries) > 0 && !slices.ContainsFunc(c.audiences[a].entries, entry.hasPeople) {
 			c.fault(KindRoute, r.Meta.Name, fmt.Sprintf("spec.audiences[%d]", i),
 				fmt.Sprintf("audience %q has only workloads, but tier %q identifies a %s", name, r.Tier, c.tiers[at].identify),
 				"give the route a tier with identify: workload, or another audience")
 		}
 	}
 }
+
+// hasPeople tells whether a user can be what the entry names.
+func (e entry) hasPeople() bool { return e.spiffe == nil || e.issuer != "" }
 
 // collisions reports routes that match the same: equal host and path may only split methods disjointly.
 func (c *compiler) collisions(r *route, hosts []string) {

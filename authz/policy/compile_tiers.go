@@ -40,6 +40,8 @@ type tierLists struct {
 	c    *compiler
 	tier *Tier
 	seen map[string]List
+	// above: these lists stand on top of the tier's own, for one audience.
+	above bool
 }
 
 func (l *tierLists) fault(field, message, help string) {
@@ -90,8 +92,11 @@ func (l *tierLists) tightens(s *signal, maxAge time.Duration, field string) {
 	for i := range s.variants {
 		longest = max(longest, s.variants[i].maxAge)
 	}
+	if base := tierMaxAge(l.tier, s.name); l.above && base != 0 {
+		longest = min(longest, base)
+	}
 	if longest > 0 && maxAge >= longest {
-		l.fault(field+".maxAge", fmt.Sprintf("%s does not tighten the baseline's %s", maxAge, longest),
+		l.fault(field+".maxAge", fmt.Sprintf("%s does not tighten the %s that holds anyway", written(maxAge), written(longest)),
 			"write a shorter one, or leave it out")
 	}
 	for i := range s.variants {
@@ -109,7 +114,7 @@ func (l *tierLists) login(field string, d *StepUpDemand) {
 	case len(d.ACR)+len(d.AMR) == 0 && d.MaxAge == 0:
 		l.fault(field, "stepUp asks for no login", "set acr, amr or maxAge")
 	case d.MaxAge != 0 && d.MaxAge < time.Second:
-		l.fault(field+".maxAge", fmt.Sprintf("no login is as fresh as %s", d.MaxAge), "write 1s or more")
+		l.fault(field+".maxAge", fmt.Sprintf("no login is as fresh as %s", written(d.MaxAge)), "write 1s or more")
 	}
 	switch d.When {
 	case "", StepUpAlways:
@@ -148,6 +153,7 @@ func isChallengeWord(s string) bool {
 
 func (c *compiler) tierBounds(t *Tier) {
 	fault := func(field, message, help string) { c.fault(KindTier, t.Meta.Name, field, message, help) }
+	requires := len(t.Require) > 0 || slices.ContainsFunc(t.Stricter, func(s Stricter) bool { return len(s.Require) > 0 })
 	if g := t.Grace; g != nil {
 		if g.Offline <= 0 {
 			fault("spec.grace.offline", "grace says for how long", "offline: 8h, or remove grace")
@@ -155,12 +161,14 @@ func (c *compiler) tierBounds(t *Tier) {
 		if g.Renewals < 0 || g.Renewals > maxRenewals {
 			fault("spec.grace.renewals", fmt.Sprintf("%d renewals", g.Renewals), fmt.Sprintf("write 0 to %d", maxRenewals))
 		}
-		if len(t.Require) == 0 {
+		if !requires {
 			fault("spec.grace", "grace excuses what a tier requires, and this one requires no signal", "remove it")
 		}
 	}
-	if k := t.OnGap.LastKnown; k != nil && k.For <= 0 {
-		fault("spec.onGap.last-known.for", "last-known says for how long", "for: 10m")
+	if k := t.OnGap.LastKnown; k != nil {
+		if k.For <= 0 {
+			fault("spec.onGap.last-known.for", "last-known says for how long", "for: 10m")
+		}
 	}
 	if e := t.Exceptions; e != nil {
 		if e.MaxDuration <= 0 {
@@ -170,6 +178,15 @@ func (c *compiler) tierBounds(t *Tier) {
 			fault("spec.exceptions.maxRenewals", fmt.Sprintf("%d renewals", e.MaxRenewals), fmt.Sprintf("write 0 to %d", maxRenewals))
 		}
 	}
+}
+
+// sound tells whether other bounds can be compared with this one.
+func (g *GraceBound) sound() bool {
+	return g.Offline > 0 && g.Renewals >= 0 && g.Renewals <= maxRenewals
+}
+
+func (e *ExceptionBound) sound() bool {
+	return e.MaxDuration > 0 && e.MaxRenewals >= 0 && e.MaxRenewals <= maxRenewals
 }
 
 // maxRenewals keeps what is renewed without end from passing for bounded.
@@ -188,7 +205,7 @@ func (c *compiler) tierWords(t *Tier) {
 			"set evidence.file in the settings")
 	}
 	if t.RecheckEvery < 0 || t.RecheckEvery != 0 && t.RecheckEvery < time.Second {
-		fault("spec.recheckEvery", fmt.Sprintf("every %s is too often", t.RecheckEvery), "write 1s or more")
+		fault("spec.recheckEvery", fmt.Sprintf("every %s is too often", written(t.RecheckEvery)), "write 1s or more")
 	}
 }
 
@@ -220,33 +237,48 @@ func (c *compiler) stricter(t *Tier, at int) {
 	if slices.ContainsFunc(t.Stricter[:at], func(o Stricter) bool { return o.Audience == s.Audience }) {
 		fault(".audience", fmt.Sprintf("audience %q has two entries", s.Audience), "write one")
 	}
-	lists := &tierLists{c: c, tier: t, seen: map[string]List{}}
+	lists := &tierLists{c: c, tier: t, seen: map[string]List{}, above: true}
 	lists.all(field, s.Require, s.DenyUnless, s.StepUp)
 	c.harder(t, lists.seen, s, field)
-	if s.Grace != nil {
-		switch base := t.Grace; {
-		case base == nil:
-			fault(".grace", "the tier has no grace to shorten", "remove it here, or state grace for the tier")
-		case s.Grace.Offline < 0 || s.Grace.Renewals < 0 || s.Grace.Offline > base.Offline || s.Grace.Renewals > base.Renewals:
-			fault(".grace", "this is no shorter than the tier's grace", "write a shorter offline, or fewer renewals")
-		}
-	}
+	c.shorter(t, s, field)
 	if s.Exceptions != nil {
 		compiled.exception = &s.Exceptions.MaxDuration
-		switch base := t.Exceptions; {
-		case base == nil:
-			fault(".exceptions", "the tier allows no exceptions to shorten", "remove it here, or state exceptions for the tier")
-		case s.Exceptions.MaxDuration < 0 || s.Exceptions.MaxDuration > base.MaxDuration:
-			fault(".exceptions.maxDuration", "this is no shorter than the tier's", "write a shorter one")
-		case s.Exceptions.MaxRenewals != 0:
-			fault(".exceptions.maxRenewals", "renewals are counted for the tier as a whole", "remove it here")
-		}
 	}
 	if len(lists.seen) == 0 && s.StepUp == nil && s.Grace == nil && s.Exceptions == nil {
 		fault("", "the entry asks for nothing", "require, denyUnless, stepUp, or a shorter grace or exceptions")
 	}
 	if i, ok := c.tierAt[t.Meta.Name]; ok {
 		c.tiers[i].stricter = append(c.tiers[i].stricter, compiled)
+	}
+}
+
+// shorter checks that an entry's login can be had, and that what it bounds it bounds more tightly than the tier.
+func (c *compiler) shorter(t *Tier, s *Stricter, field string) {
+	fault := func(key, message, help string) { c.fault(KindTier, t.Meta.Name, field+key, message, help) }
+	if s.StepUp != nil && t.StepUp != nil {
+		if len(t.StepUp.ACR) > 0 && len(s.StepUp.ACR) > 0 && !common(t.StepUp.ACR, s.StepUp.ACR) {
+			fault(".stepUp.acr", "no login has both one of these and one of the tier's", "name at least one that the tier accepts too")
+		}
+	}
+	if s.Grace != nil {
+		switch base := t.Grace; {
+		case base == nil:
+			fault(".grace", "the tier has no grace to shorten", "remove it here, or state grace for the tier")
+		case !base.sound(): // said of the tier
+		case s.Grace.Offline < 0 || s.Grace.Renewals < 0 || s.Grace.Offline > base.Offline || s.Grace.Renewals > base.Renewals:
+			fault(".grace", "this is no shorter than the tier's grace", "write a shorter offline, or fewer renewals")
+		}
+	}
+	if s.Exceptions != nil {
+		switch base := t.Exceptions; {
+		case base == nil:
+			fault(".exceptions", "the tier allows no exceptions to shorten", "remove it here, or state exceptions for the tier")
+		case !base.sound(): // said of the tier
+		case s.Exceptions.MaxDuration < 0 || s.Exceptions.MaxDuration > base.MaxDuration:
+			fault(".exceptions.maxDuration", "this is no shorter than the tier's", "write a shorter one")
+		case s.Exceptions.MaxRenewals != 0:
+			fault(".exceptions.maxRenewals", "renewals are counted for the tier as a whole", "remove it here")
+		}
 	}
 }
 
@@ -258,13 +290,46 @@ func (c *compiler) harder(t *Tier, seen map[string]List, s *Stricter, field stri
 	base := baseLists(t)
 	for _, signal := range slices.Sorted(maps.Keys(seen)) {
 		list, ok := base[signal]
-		tighter := slices.ContainsFunc(s.Require, func(d Demand) bool { return d.Signal == signal && d.MaxAge != 0 }) ||
-			slices.ContainsFunc(s.DenyUnless, func(d DenyUnless) bool { return d.Signal == signal })
-		if ok && (severityOf[seen[signal]] < severityOf[list] || severityOf[seen[signal]] == severityOf[list] && !tighter) {
+		if ok && (severityOf[seen[signal]] < severityOf[list] || severityOf[seen[signal]] == severityOf[list] && !tighter(t, s, signal)) {
 			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("the tier already lists signal %q under %s", signal, list),
 				"remove it here; an entry for an audience only adds")
 		}
 	}
+}
+
+// tighter tells whether an entry for an audience says more than the tier of a signal that stands in the same list of both: a
+// shorter maxAge, or a denial where the tier only notes.
+func tighter(t *Tier, s *Stricter, signal string) bool {
+	for _, d := range s.DenyUnless {
+		for _, base := range t.DenyUnless {
+			if d.Signal == signal && base.Signal == signal {
+				return base.OnUnknown == OnUnknownNote && d.OnUnknown != OnUnknownNote || d.MaxAge != 0
+			}
+		}
+	}
+	for _, d := range s.Require {
+		if d.Signal == signal && d.MaxAge != 0 {
+			return true
+		}
+	}
+	return s.StepUp != nil && slices.ContainsFunc(s.StepUp.Signals, func(d Demand) bool { return d.Signal == signal && d.MaxAge != 0 })
+}
+
+// tierMaxAge is what the tier itself says of a signal's age; 0: nothing.
+func tierMaxAge(t *Tier, signal string) time.Duration {
+	demands := slices.Concat(t.Require, t.Advise)
+	if t.StepUp != nil {
+		demands = slices.Concat(demands, t.StepUp.Signals)
+	}
+	for _, d := range t.DenyUnless {
+		demands = append(demands, Demand{Signal: d.Signal, MaxAge: d.MaxAge})
+	}
+	for _, d := range demands {
+		if d.Signal == signal {
+			return d.MaxAge
+		}
+	}
+	return 0
 }
 
 func baseLists(t *Tier) map[string]List {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,9 +16,9 @@ type exceptionRules struct {
 	teams    map[string]Team
 	routes   map[string]*Route
 	tiers    map[string]*Tier
-	written  map[string]*Exception   // the directory's
-	byDevice map[string][]*Exception // the directory's, by device as written
-	issuers  []string                // nil: not known
+	written  map[string]*Exception          // the directory's
+	byDevice map[signals.Alias][]*Exception // the directory's
+	issuers  []string                       // nil: not known
 }
 
 // silentGap is how soon after an exception's end the next one for the same things is its continuation, which must say so.
@@ -25,7 +26,7 @@ const silentGap = 24 * time.Hour
 
 func newExceptionRules(spec *Spec, teams map[string]Team, issuers []string) *exceptionRules {
 	r := &exceptionRules{teams: teams, routes: map[string]*Route{}, tiers: map[string]*Tier{}, written: map[string]*Exception{},
-		byDevice: map[string][]*Exception{}, issuers: issuers}
+		byDevice: map[signals.Alias][]*Exception{}, issuers: issuers}
 	for i := range spec.Routes {
 		r.routes[spec.Routes[i].Meta.Name] = &spec.Routes[i]
 	}
@@ -35,19 +36,26 @@ func newExceptionRules(spec *Spec, teams map[string]Team, issuers []string) *exc
 	for i := range spec.Exceptions {
 		e := &spec.Exceptions[i]
 		r.written[e.Meta.Name] = e
-		for _, device := range e.Devices {
-			r.byDevice[device] = append(r.byDevice[device], e)
+		for _, alias := range devicesOf(e) {
+			r.byDevice[alias] = append(r.byDevice[alias], e)
 		}
 	}
 	return r
 }
 
 // exceptionFault is a fault of one exception, before it is known which document it stands in.
-type exceptionFault struct{ field, message, help string }
+type exceptionFault struct {
+	field, message, help string
+	wrong                string   // a name that is none of known
+	known                []string // sorted
+}
 
 // faults judges an exception. granted are those granted at run time, among which it may find the one that it renews.
 func (r *exceptionRules) faults(e *Exception, granted []Exception) []exceptionFault {
 	f := &exceptionFaults{}
+	if named := r.named(e.Meta.Name, granted); named > 1 {
+		f.add("metadata.name", fmt.Sprintf("%d exceptions have the name %q", named, e.Meta.Name), "give this one a name of its own")
+	}
 	r.who(f, e)
 	r.what(f, e)
 	r.when(f, e)
@@ -58,7 +66,11 @@ func (r *exceptionRules) faults(e *Exception, granted []Exception) []exceptionFa
 type exceptionFaults struct{ all []exceptionFault }
 
 func (f *exceptionFaults) add(field, message, help string) {
-	f.all = append(f.all, exceptionFault{field, message, help})
+	f.all = append(f.all, exceptionFault{field: field, message: message, help: help})
+}
+
+func (f *exceptionFaults) unknown(field, message, wrong string, known []string, help string) {
+	f.all = append(f.all, exceptionFault{field: field, message: message, help: help, wrong: wrong, known: known})
 }
 
 func (r *exceptionRules) who(f *exceptionFaults, e *Exception) {
@@ -83,10 +95,11 @@ func (r *exceptionRules) who(f *exceptionFaults, e *Exception) {
 			f.add(field, "the entry names everybody of issuer "+s.Issuer, "name a user or a group")
 		case s.User != "" && s.Group != "":
 			f.add(field, "the entry names a user and a group", "write two entries")
-		case s.User != "" && s.User == e.Approver:
+		case s.User != "" && strings.EqualFold(strings.TrimSpace(s.User), strings.TrimSpace(e.Approver)):
 			f.add("spec.approver", fmt.Sprintf("%s approves an exception for themselves", e.Approver), "let somebody else approve it")
 		case r.issuers != nil && !slices.Contains(r.issuers, s.Issuer):
-			f.add(field+".issuer", fmt.Sprintf("the settings have no issuer %q", s.Issuer), "issuers stand under identity")
+			f.unknown(field+".issuer", fmt.Sprintf("the settings have no issuer %q", s.Issuer), s.Issuer, r.issuers,
+				"issuers stand under identity")
 		}
 	}
 	if len(e.Devices) == 0 {
@@ -117,22 +130,31 @@ func (r *exceptionRules) what(f *exceptionFaults, e *Exception) {
 		f.add("spec.signals", "the exception names no signal", "signals: [NAME]")
 	}
 	useful := make([]bool, len(e.Signals))
+	unknown := false
+	bounded := map[string]bool{} // said once, however many routes have that tier
 	for i, name := range e.Routes {
 		route := r.routes[name]
 		if route == nil {
-			f.add(fmt.Sprintf("spec.routes[%d]", i), fmt.Sprintf("there is no Route %q", name), "write the document or correct the name")
+			unknown = true
+			f.unknown(fmt.Sprintf("spec.routes[%d]", i), fmt.Sprintf("there is no Route %q", name), name,
+				slices.Sorted(maps.Keys(r.routes)), "write the document or correct the name")
 			continue
 		}
 		tier := r.tiers[route.Tier]
 		if tier == nil {
-			continue // the route's own fault
+			unknown = true // the route's own fault
+			continue
 		}
-		r.bound(f, e, tier, fmt.Sprintf("spec.routes[%d]", i))
+		if !bounded[route.Tier] {
+			r.bound(f, e, tier, fmt.Sprintf("spec.routes[%d]", i))
+		}
+		bounded[route.Tier] = true
 		for j, signal := range e.Signals {
 			lists := listsOf(tier, signal)
 			if slices.Contains(lists, ListDenyUnless) {
 				f.add(fmt.Sprintf("spec.signals[%d]", j), fmt.Sprintf("tier %q denies unless %q holds, which nothing excuses", tier.Meta.Name, signal),
 					"remove the signal, or the route")
+				useful[j] = true // that is fault enough
 			}
 			if slices.Contains(lists, ListRequire) || slices.Contains(lists, ListStepUp) {
 				useful[j] = true
@@ -140,7 +162,7 @@ func (r *exceptionRules) what(f *exceptionFaults, e *Exception) {
 		}
 	}
 	for j, ok := range useful {
-		if !ok && len(e.Routes) > 0 {
+		if !ok && len(e.Routes) > 0 && !unknown {
 			f.add(fmt.Sprintf("spec.signals[%d]", j), fmt.Sprintf("no tier of these routes requires signal %q", e.Signals[j]),
 				"an exception excuses what a tier requires or steps up for; remove the signal or correct the name")
 		}
@@ -173,9 +195,10 @@ func (r *exceptionRules) bound(f *exceptionFaults, e *Exception, t *Tier, field 
 	switch {
 	case t.Exceptions == nil:
 		f.add(field, fmt.Sprintf("tier %q allows no exceptions", t.Meta.Name), "remove the route, or state exceptions in the tier")
+	case e.From.IsZero() || e.Until.IsZero() || !t.Exceptions.sound(): // said by itself
 	case e.Until.Sub(e.From) > t.Exceptions.MaxDuration:
-		f.add("spec.until", fmt.Sprintf("the exception lasts %s; tier %q allows %s", e.Until.Sub(e.From), t.Meta.Name,
-			t.Exceptions.MaxDuration), "end it earlier, and renew it if it must be")
+		f.add("spec.until", fmt.Sprintf("the exception lasts %s; tier %q allows %s", written(e.Until.Sub(e.From)), t.Meta.Name,
+			written(t.Exceptions.MaxDuration)), "end it earlier, and renew it if it must be")
 	}
 }
 
@@ -193,25 +216,31 @@ func (r *exceptionRules) when(f *exceptionFaults, e *Exception) {
 // chain follows what an exception renews and counts it, and finds one that continues another without saying so.
 func (r *exceptionRules) chain(f *exceptionFaults, e *Exception, granted []Exception) {
 	ancestors := map[string]bool{e.Meta.Name: true}
+	var late *Exception
 	for at := e; at.Renews != ""; {
 		previous := r.find(at.Renews, granted)
 		switch {
 		case previous == nil:
-			f.add("spec.renews", fmt.Sprintf("there is no Exception %q", at.Renews), "name the exception that this one continues")
+			f.unknown("spec.renews", fmt.Sprintf("there is no Exception %q", at.Renews), at.Renews,
+				slices.Sorted(maps.Keys(r.written)), "name the exception that this one continues")
 			return
 		case ancestors[previous.Meta.Name]:
 			f.add("spec.renews", "the exceptions renew each other in a circle", "the first of them renews nothing")
 			return
 		case !previous.From.Before(at.From):
-			f.add("spec.renews", fmt.Sprintf("exception %q starts no earlier than its renewal", previous.Meta.Name), "correct the instants")
-			return
+			late = previous
 		}
 		ancestors[previous.Meta.Name] = true
 		at = previous
 	}
+	if late != nil {
+		f.add("spec.renews", fmt.Sprintf("exception %q starts no earlier than its renewal", late.Meta.Name), "correct the instants")
+		return
+	}
 	for _, name := range e.Routes {
 		route := r.routes[name]
-		if route == nil || r.tiers[route.Tier] == nil || r.tiers[route.Tier].Exceptions == nil {
+		if route == nil || r.tiers[route.Tier] == nil || r.tiers[route.Tier].Exceptions == nil ||
+			!r.tiers[route.Tier].Exceptions.sound() {
 			continue
 		}
 		if most := r.tiers[route.Tier].Exceptions.MaxRenewals; len(ancestors)-1 > most {
@@ -220,15 +249,54 @@ func (r *exceptionRules) chain(f *exceptionFaults, e *Exception, granted []Excep
 			return
 		}
 	}
-	for _, device := range e.Devices {
+	if other := r.continued(e, ancestors, granted); other != nil {
+		f.add("spec.renews", fmt.Sprintf("this continues exception %q without saying so", other.Meta.Name), "renews: "+other.Meta.Name)
+	}
+}
+
+// continued finds an exception that one takes up from and does not name. A name says which exception is meant, so one that
+// was granted under the name of another is a continuation of that.
+func (r *exceptionRules) continued(e *Exception, ancestors map[string]bool, granted []Exception) *Exception {
+	devices := devicesOf(e)
+	for _, device := range devices {
 		for _, other := range r.byDevice[device] {
-			if !ancestors[other.Meta.Name] && continues(e, other) {
-				f.add("spec.renews", fmt.Sprintf("this continues exception %q without saying so", other.Meta.Name),
-					"renews: "+other.Meta.Name)
-				return
+			if other != e && !ancestors[other.Meta.Name] && continues(e, other) {
+				return other
 			}
 		}
 	}
+	for i := range granted {
+		other := &granted[i]
+		if other != e && !ancestors[other.Meta.Name] && common(devices, devicesOf(other)) && continues(e, other) {
+			return other
+		}
+	}
+	return nil
+}
+
+// devicesOf are the devices of an exception, however they are spelt; what names none is left out.
+func devicesOf(e *Exception) []signals.Alias {
+	devices := make([]signals.Alias, 0, len(e.Devices))
+	for _, name := range e.Devices {
+		if alias, err := parseExceptionDevice(name); err == nil {
+			devices = append(devices, alias)
+		}
+	}
+	return devices
+}
+
+// named counts the exceptions of a name.
+func (r *exceptionRules) named(name string, granted []Exception) int {
+	count := 0
+	if r.written[name] != nil {
+		count++
+	}
+	for i := range granted {
+		if granted[i].Meta.Name == name {
+			count++
+		}
+	}
+	return count
 }
 
 func (r *exceptionRules) find(name string, granted []Exception) *Exception {

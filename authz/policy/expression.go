@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"cel.dev/cel-go/cel"
@@ -22,6 +23,7 @@ const maxExpressionBytes = 4 << 10
 type expression struct {
 	program    cel.Program
 	attributes []string // the attributes that it reads, sorted
+	always     Status   // what it comes to while nothing is known
 }
 
 // expressionFault is what is wrong with an expression and how many runes into its text.
@@ -79,7 +81,9 @@ func compileExpression(env *cel.Env, text string) (*expression, []expressionFaul
 	if err != nil {
 		return nil, []expressionFault{{message: err.Error()}}
 	}
-	return &expression{program: program, attributes: attributes}, nil
+	e := &expression{program: program, attributes: attributes}
+	e.always = e.judge(func(string) signals.Value { return signals.Unknown })
+	return e, nil
 }
 
 func expressionFaults(text string, issues *cel.Issues) []expressionFault {
@@ -157,6 +161,20 @@ func (e *expression) judge(known func(attribute string) signals.Value) Status {
 		return StatusFailing
 	}
 	return StatusUnknown
+}
+
+// lasting is the last of the instants, in order, at which something is decided. judge is told from which instant on facts
+// still count.
+func (e *expression) lasting(ageing []int64, judge func(from int64) Status) int64 {
+	if e.always != StatusUnknown {
+		return math.MaxInt64
+	}
+	for i := 1; i < len(ageing); i++ {
+		if judge(ageing[i]) == StatusUnknown {
+			return ageing[i-1]
+		}
+	}
+	return ageing[len(ageing)-1]
 }
 
 func celValue(v signals.Value) any {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/identity"
@@ -118,8 +119,8 @@ func (h *hearing) recheck() time.Duration {
 // demand judges one signal. It reports whether the signal asks for a login.
 func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome) (asks bool) {
 	a := h.assessment
-	if a.disputed(d, h.at) {
-		v.Disputed = append(v.Disputed, h.policy.signals[d.signal].name)
+	if name := h.policy.signals[d.signal].name; a.disputed(d, h.at) && !slices.Contains(v.Disputed, name) {
+		v.Disputed = append(v.Disputed, name)
 	}
 	status := a.status(d, h.at)
 	if status == StatusPassing {
@@ -128,12 +129,14 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 	unmet := h.policy.unmet(d, status, a, h.at)
 	switch {
 	case d.list == ListAdvise || d.list == ListDenyUnless && status == StatusUnknown && d.noteIfUnknown:
-		v.Noted = append(v.Noted, unmet)
+		v.Noted = named(v.Noted, unmet)
 		return false
 	case d.list == ListRequire || d.list == ListStepUp:
 		if waived, ok := h.excuse(d, status); ok {
 			waived.Unmet = unmet
-			v.Waived = append(v.Waived, waived)
+			if !slices.ContainsFunc(v.Waived, func(w Waived) bool { return w.Signal == unmet.Signal && w.List == unmet.List }) {
+				v.Waived = append(v.Waived, waived)
+			}
 			return false
 		}
 	}
@@ -141,11 +144,19 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 	case d.list != ListStepUp:
 		*outcome = Deny
 	case goodLogin:
-		v.Noted = append(v.Noted, unmet)
+		v.Noted = named(v.Noted, unmet)
 		return true
 	}
-	v.Unmet = append(v.Unmet, unmet)
+	v.Unmet = named(v.Unmet, unmet)
 	return d.list == ListStepUp
+}
+
+// named adds a demand once: the tier and an entry for an audience may list the same signal.
+func named(all []Unmet, unmet Unmet) []Unmet {
+	if slices.ContainsFunc(all, func(u Unmet) bool { return u.Signal == unmet.Signal && u.List == unmet.List }) {
+		return all
+	}
+	return append(all, unmet)
 }
 
 // monitor turns a refusal for posture or login into a record, where the tier only monitors and no denyUnless is unmet.

@@ -59,7 +59,8 @@ type Device struct {
 	Packed *signals.Packed `json:"-"`
 	AsOf   time.Time       `json:"asOf,omitzero"` // the copy was current at this instant
 	Gap    Gap             `json:"gap,omitempty"`
-	// Heard is the latest instant from which a fact of each source ages, on any device at all: what tells a silent device from a silent source.
+	// Heard is the latest instant from which a fact of each source ages, on any device at all: what tells a silent device from
+	// a silent source.
 	Heard map[string]time.Time `json:"heard,omitempty"`
 	// Renewals are the renewals of the device's grace. The tier bounds how many count.
 	Renewals []Renewal `json:"renewals,omitempty"`

@@ -13,14 +13,14 @@ import (
 
 func TestAnExceptionTouchesNothingElse(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, anExceptionTouchesNothingElse)
+	rapid.Check(t, of(anExceptionTouchesNothingElse, perPolicy/4))
 }
 
 // anExceptionTouchesNothingElse asks with and without one exception at each of its boundaries. Where it is not in force
 // for this subject, device and route, no byte differs; where it is, only its own signals move, from unmet to waived.
-func anExceptionTouchesNothingElse(t *rapid.T) {
+func anExceptionTouchesNothingElse(t *rapid.T, requests int) {
 	d, w := dice{t}, drawWorld(t)
-	for range perPolicy / 2 {
+	for range requests {
 		in := d.input(w.reference)
 		e := d.exception(w.reference, "granted-9", []string{"written-0"})
 		if !w.couldHold(e, nil) {

@@ -15,7 +15,10 @@ import (
 // TestHistories lives through the days of one device as a state machine: its sources report it, fall silent, come back;
 // its grace is renewed, exceptions are granted and taken back, time passes to right before, at and right after what was
 // promised. After every step both evaluators agree, and what was promised holds.
-func TestHistories(t *testing.T) { t.Parallel(); rapid.Check(t, histories) }
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, histories)
+}
 
 func histories(t *rapid.T) {
 	h := &history{compiled: drawWorld(t), at: base, heard: map[string]time.Time{}}

@@ -11,11 +11,14 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-func TestOrderNeverMatters(t *testing.T) { t.Parallel(); rapid.Check(t, orderNeverMatters) }
+func TestOrderNeverMatters(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, of(orderNeverMatters, perPolicy/4))
+}
 
 // orderNeverMatters shuffles documents, what stands in their lists, and what was delivered: the digest names the same
 // documents, and two shuffled readers say the same of every request.
-func orderNeverMatters(t *rapid.T) {
+func orderNeverMatters(t *rapid.T, requests int) {
 	d, w := dice{t}, drawWorld(t)
 	documents := &reference{spec: shuffledDocuments(d, w.spec), world: w.world}
 	again := documents.compile(t)
@@ -24,7 +27,7 @@ func orderNeverMatters(t *rapid.T) {
 	}
 	lists := &reference{spec: shuffledLists(d, documents.spec), world: w.world}
 	relisted := lists.compile(t)
-	for range perPolicy {
+	for range requests {
 		in := d.input(w.reference)
 		want := w.policy.Evaluate(&in)
 		other := in
@@ -76,14 +79,17 @@ func shuffledLists(d dice, s policy.Spec) policy.Spec {
 	return s
 }
 
-func TestEvaluationIsRepeatable(t *testing.T) { t.Parallel(); rapid.Check(t, evaluationIsRepeatable) }
+func TestEvaluationIsRepeatable(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, of(evaluationIsRepeatable, perPolicy/4))
+}
 
 // evaluationIsRepeatable: byte for byte, from the input as it was written down, by a policy compiled anew, with the
 // assessment made ahead or not, from the posture or its packed form. What Evaluate is given it leaves as it was.
-func evaluationIsRepeatable(t *rapid.T) {
+func evaluationIsRepeatable(t *rapid.T, requests int) {
 	d, w := dice{t}, drawWorld(t)
 	again := w.compile(t)
-	for range perPolicy {
+	for range requests {
 		in := d.input(w.reference)
 		written := asJSON(t, in)
 		want := asJSON(t, w.policy.Evaluate(&in))
@@ -117,11 +123,14 @@ func asJSON(t *rapid.T, v any) string {
 	return string(raw)
 }
 
-func TestMonitorNeverWaivesMore(t *testing.T) { t.Parallel(); rapid.Check(t, monitorNeverWaivesMore) }
+func TestMonitorNeverWaivesMore(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, of(monitorNeverWaivesMore, perPolicy/4))
+}
 
 // monitorNeverWaivesMore puts one policy in both modes: identity, audience, path, method, a contested device and an
 // unmet denyUnless are refused in either; the rest is admitted, and says what it would have been.
-func monitorNeverWaivesMore(t *rapid.T) {
+func monitorNeverWaivesMore(t *rapid.T, requests int) {
 	d := dice{t}
 	enforcing := redrawn(t, func(s *policy.Spec) { setMode(s, policy.ModeEnforce) })
 	watching := &reference{spec: enforcing.spec, world: enforcing.world}
@@ -130,7 +139,7 @@ func monitorNeverWaivesMore(t *rapid.T) {
 	monitor := watching.compile(t)
 	waivable := []policy.Reason{policy.ReasonPosture, policy.ReasonStepUp, policy.ReasonDeviceUnknown,
 		policy.ReasonStoreUnreachable}
-	for range perPolicy {
+	for range requests {
 		in := d.input(enforcing.reference)
 		strict, watched := enforcing.policy.Evaluate(&in), monitor.policy.Evaluate(&in)
 		if strict.Monitored != nil {

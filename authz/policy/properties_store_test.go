@@ -10,13 +10,16 @@ import (
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
-func TestTheStoreCannotGrantMore(t *testing.T) { t.Parallel(); rapid.Check(t, theStoreCannotGrantMore) }
+func TestTheStoreCannotGrantMore(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, of(theStoreCannotGrantMore, perPolicy/4))
+}
 
 // theStoreCannotGrantMore: whatever a store holds of exceptions, renewals and what was heard, it excuses no longer than
 // the policy says, nothing that the policy never excuses, and it changes nothing that is judged before the posture.
-func theStoreCannotGrantMore(t *rapid.T) {
+func theStoreCannotGrantMore(t *rapid.T, requests int) {
 	d, w := dice{t}, drawWorld(t)
-	for range perPolicy {
+	for range requests {
 		in := d.input(w.reference)
 		for i := range d.below(6, "more renewals") {
 			in.Device.Renewals = append(in.Device.Renewals, policy.Renewal{At: base.Add(time.Duration(i) * step)})

@@ -17,12 +17,12 @@ const perPolicy = 20
 // made on the spot, made ahead, and from the packed posture. RAPID_CHECKS=5000 makes 100,000 cases of it.
 func TestCompiledAgreesWithReference(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, compiledAgreesWithReference)
+	rapid.Check(t, of(compiledAgreesWithReference, perPolicy))
 }
 
-func compiledAgreesWithReference(t *rapid.T) {
+func compiledAgreesWithReference(t *rapid.T, requests int) {
 	w := drawWorld(t)
-	for range perPolicy {
+	for range requests {
 		in := dice{t}.input(w.reference)
 		w.agree(t, in, w.judge(in))
 	}

@@ -12,8 +12,13 @@ import (
 // couldHold tells whether the directory could hold this exception beside the others: complete, and inside the bounds of
 // the tier of every route that it names.
 func (r *reference) couldHold(e policy.Exception, others []policy.Exception) bool {
-	if _, ok := r.spec.Governance[0].Teams[e.Meta.Owner]; !ok || e.From.IsZero() || !e.From.Before(e.Until) ||
-		len(e.Subjects)*len(e.Devices)*len(e.Routes)*len(e.Signals) == 0 {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	if _, ok := r.spec.Governance[0].Teams[e.Meta.Owner]; !ok || strings.Trim(e.Meta.Name, letters) != "" ||
+		e.From.IsZero() || !e.From.Before(e.Until) || len(e.Subjects)*len(e.Devices)*len(e.Routes)*len(e.Signals) == 0 {
+		return false
+	}
+	all := slices.Concat(r.spec.Exceptions, others)
+	if len(slices.DeleteFunc(all, func(x policy.Exception) bool { return x.Meta.Name != e.Meta.Name })) > 1 {
 		return false
 	}
 	for _, text := range []string{e.Reason, e.Approver, e.Ticket} {
@@ -22,7 +27,7 @@ func (r *reference) couldHold(e policy.Exception, others []policy.Exception) boo
 		}
 	}
 	for _, s := range e.Subjects {
-		if s.Issuer == "" || (s.User == "") == (s.Group == "") || s.User == e.Approver ||
+		if s.Issuer == "" || (s.User == "") == (s.Group == "") || strings.EqualFold(s.User, e.Approver) ||
 			r.world.Issuers != nil && !slices.Contains(r.world.Issuers, s.Issuer) {
 			return false
 		}
@@ -131,15 +136,15 @@ func (r *reference) renewals(e policy.Exception, others []policy.Exception) int 
 	}
 }
 
-// continuesSilently judges what renewals found in order: what takes up where an exception of the directory ends, within
-// a day, for the same subject, device, route and signal, is its renewal and must say so.
+// continuesSilently judges what renewals found in order: what takes up where another exception ends, within a day,
+// for the same subject, device, route and signal, is its renewal and must say so.
 func (r *reference) continuesSilently(e policy.Exception, others []policy.Exception) bool {
 	all, ancestors := slices.Concat(r.spec.Exceptions, others), map[string]bool{e.Meta.Name: true}
 	for at := e; at.Renews != ""; {
 		ancestors[at.Renews] = true
 		at = all[slices.IndexFunc(all, func(x policy.Exception) bool { return x.Meta.Name == at.Renews })]
 	}
-	for _, other := range r.spec.Exceptions {
+	for _, other := range all {
 		later := e.From.After(other.From) || e.From.Equal(other.From) && e.Meta.Name > other.Meta.Name
 		if !ancestors[other.Meta.Name] && later && e.From.Before(other.Until.Add(24*time.Hour)) &&
 			share(e.Subjects, other.Subjects) && share(devices(e), devices(other)) &&

@@ -3,7 +3,6 @@ package policy_test
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
 )
@@ -29,26 +28,38 @@ func (d dice) granted(r *reference) []policy.Exception {
 		e := d.exception(r, fmt.Sprintf("granted-%d", i), []string{"granted-0", "granted-1", "written-0"})
 		switch d.below(32, "spoilt") {
 		case 17:
-			e.Approver = "ana"
+			e.Approver = "Ana"
 		case 16:
 			e.Meta.Owner = "nobody"
 		case 15:
 			e.Ticket = " "
 		case 14:
 			e.Until = e.Until.Add(20 * step)
+		case 11:
+			e.Meta.Name = "written-0"
+		case 12:
+			e.Meta.Name = "Not a name"
 		case 13:
 			e.Subjects = append(e.Subjects, policy.ExceptionSubject{Issuer: "corp"})
+		}
+		if i > 0 && d.oneIn(3, "the same again") {
+			name, before := e.Meta.Name, granted[i-1]
+			e = before
+			e.Meta.Name = name
+			if d.oneIn(2, "as a renewal") {
+				later := pick(d, "later", step, 1, 0)
+				e.Renews, e.From, e.Until = before.Meta.Name, e.From.Add(later), e.Until.Add(later)
+			}
 		}
 		granted = append(granted, e)
 	}
 	return granted
 }
 
+// exception draws one that is most often within the bounds of its routes' tiers, or 1 ns beyond.
 func (d dice) exception(r *reference, name string, before []string) policy.Exception {
-	from := d.edge(-4, 1, "from")
 	e := policy.Exception{
-		Meta: meta(name), Reason: "loaner", Approver: "cho", Ticket: "IT-4711", From: from,
-		Until: from.Add(step * pick(d, "lasts", time.Duration(4), 2, 8, 1)).Add(pick(d, "lasts ns", time.Duration(0), -1)),
+		Meta: meta(name), Reason: "loaner", Approver: "cho", Ticket: "IT-4711", From: d.edge(-4, 1, "from"),
 		Subjects: atLeastOne(d, "subject", policy.ExceptionSubject{Issuer: "corp", Group: "staff"},
 			policy.ExceptionSubject{Issuer: "corp", User: "ana"}, policy.ExceptionSubject{Issuer: "partner", User: "ana"}),
 		Devices: atLeastOne(d, "device", "c02laptop1", "uuid:11111111-2222-3333-4444-555555555555", "serial:C02LAPTOP1",
@@ -59,6 +70,11 @@ func (d dice) exception(r *reference, name string, before []string) policy.Excep
 		e.Routes = append(e.Routes, pick(d, "route", "page", "admin", "nowhere"))
 	}
 	tier, _ := r.tierBehind(e.Routes[0])
+	lasts := 4 * step
+	if tier.Exceptions != nil {
+		lasts = tier.Exceptions.MaxDuration
+	}
+	e.Until = e.From.Add(pick(d, "lasts", lasts, lasts, lasts/2, step, lasts-1, lasts+1, lasts, lasts))
 	useful := slices.DeleteFunc(slices.Clone(signalNames), func(signal string) bool {
 		in := standsIn(tier, signal)
 		return len(in) == 0 || slices.Contains(in, policy.ListDenyUnless)

@@ -33,7 +33,8 @@ func (d dice) request() policy.Request {
 		policy.Request{Method: "GET", Host: "site.partner.example", Path: "/x"},
 		policy.Request{Method: "GET", Host: "lobby.partner.example", Path: "/"},
 		policy.Request{Method: "GET", Host: "jobs.example", Path: "/run/1"},
-		policy.Request{Method: "GET", Host: "guest.example", Path: "/"})
+		policy.Request{Method: "GET", Host: "guest.example", Path: "/"},
+		policy.Request{Method: "GET", Host: "gate.partner.example", Path: "/only/here"})
 	switch d.below(32, "request is odd") {
 	case 10:
 		r.Malformed = "no HTTP attributes"
@@ -93,6 +94,8 @@ func (d dice) subject() identity.Subject {
 			"spiffe://acme.example/ns/web/x"), Certificate: s.Certificate}
 	case 26, 27:
 		s.Device = uuid
+	case 28:
+		s.Certificate = identity.Validity{}
 	}
 	return s
 }
@@ -123,8 +126,8 @@ func (d dice) device(at time.Time) policy.Device {
 			device.Heard[source] = d.edge(-6, 2, source+" heard")
 		}
 	}
-	for range d.below(4, "renewals") {
-		device.Renewals = append(device.Renewals, policy.Renewal{At: d.edge(-2, 4, "renewal"), By: "cho"})
+	for range d.below(5, "renewals") {
+		device.Renewals = append(device.Renewals, policy.Renewal{At: d.edge(-1, 3, "renewal"), By: "cho"})
 	}
 	return device
 }

@@ -86,7 +86,11 @@ func (a *asked) votes(name string, tighter time.Duration) []vote {
 	if tighter != 0 && tighter < maxAge {
 		maxAge = tighter
 	}
-	f := formulas[definition.Expr]
+	return a.votesBy(definition.Expr, maxAge)
+}
+
+func (a *asked) votesBy(expression string, maxAge time.Duration) []vote {
+	f := formulas[expression]
 	telling := slices.DeleteFunc(slices.Clone(f.reads), func(x string) bool { return x == "platform" && len(f.reads) > 1 })
 	var votes []vote
 	for _, fact := range a.facts {
@@ -98,25 +102,40 @@ func (a *asked) votes(name string, tighter time.Duration) []vote {
 	return votes
 }
 
+// vote judges by what a source says itself, the rest from anybody. It is worth something as long as what has not aged
+// decides: each fact ages by itself, and the vote ends with the last one that it cannot do without.
 func (a *asked) vote(f formula, source string, maxAge time.Duration) vote {
-	now, before := map[string]signals.Value{}, map[string]signals.Value{}
-	v := vote{source: source}
+	before := map[string]signals.Value{}
+	facts := map[string]signals.Fact{}
 	for _, attribute := range f.reads {
 		fact, ok, unknownSince := a.own(source, attribute)
 		if !ok {
 			fact, ok = a.merged(attribute)
 		}
 		before[attribute] = fact.Value
-		if !ok || unknownSince {
-			continue
+		if ok && !unknownSince {
+			facts[attribute] = fact
 		}
-		now[attribute] = fact.Value
-		if out := fact.AgesFrom().Add(maxAge); v.agesOut.IsZero() || out.Before(v.agesOut) {
+	}
+	v := vote{source: source, lastKnown: f.judge(before), status: f.judge(freshAt(facts, maxAge, time.Time{}))}
+	for _, fact := range facts {
+		out := fact.AgesFrom().Add(maxAge)
+		if f.judge(freshAt(facts, maxAge, out)) != policy.StatusUnknown && out.After(v.agesOut) {
 			v.agesOut = out
 		}
 	}
-	v.status, v.lastKnown = f.judge(now), f.judge(before)
 	return v
+}
+
+// freshAt are the values of the facts that have not aged at an instant.
+func freshAt(facts map[string]signals.Fact, maxAge time.Duration, at time.Time) map[string]signals.Value {
+	values := map[string]signals.Value{}
+	for attribute, fact := range facts {
+		if !at.After(fact.AgesFrom().Add(maxAge)) {
+			values[attribute] = fact.Value
+		}
+	}
+	return values
 }
 
 // counting are the votes that count for everything but denyUnless: the preferred source's alone, where one has a vote.
@@ -153,10 +172,19 @@ func (a *asked) status(name string, tighter time.Duration) policy.Status {
 	return worst(votes, a.in.At)
 }
 
-// alarm is the status for denyUnless: what failed when it was last known fails, whatever its age.
+// alarm is the status for denyUnless: what failed when it was last known fails, whatever its age. Where no baseline is
+// for the device's platform, what fails by any fails.
 func (a *asked) alarm(d policy.DenyUnless) policy.Status {
 	votes := a.votes(d.Signal, d.MaxAge)
-	for _, v := range votes {
+	all := votes
+	if _, ok := a.definition(d.Signal); !ok {
+		for _, b := range a.spec.Baselines {
+			if s, ok := b.Signals[d.Signal]; ok {
+				all = append(all, a.votesBy(s.Expr, s.MaxAge)...)
+			}
+		}
+	}
+	for _, v := range all {
 		if v.lastKnown == policy.StatusFailing {
 			a.saw("alarm that has aged, or was followed by unknown", worst(votes, a.in.At) != policy.StatusFailing)
 			return policy.StatusFailing

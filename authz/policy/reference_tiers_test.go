@@ -15,7 +15,11 @@ func (d dice) tier(name string) policy.Tier {
 	t := policy.Tier{Meta: meta(name), Identify: pick(d, "identify", policy.IdentifyUserDevice, policy.IdentifyUserDevice,
 		policy.IdentifyUserDevice, policy.IdentifyUser), Mode: pick(d, "mode", "", "", "", policy.ModeMonitor)}
 	var login policy.StepUpDemand
-	for _, signal := range signalNames {
+	demanded := signalNames
+	if d.oneIn(6, "no signals") {
+		demanded = nil
+	}
+	for _, signal := range demanded {
 		demand := d.demand(signal)
 		switch pick(d, signal, nowhere, policy.ListRequire, nowhere, policy.ListRequire, policy.ListDenyUnless,
 			policy.ListStepUp, policy.ListAdvise, policy.ListRequire) {
@@ -33,9 +37,9 @@ func (d dice) tier(name string) policy.Tier {
 		t.StepUp = d.login(login)
 	}
 	if t.Require != nil && !d.oneIn(3, "no grace") {
-		t.Grace = &policy.GraceBound{Offline: d.span(3, "offline"), Renewals: d.below(3, "renewals")}
+		t.Grace = &policy.GraceBound{Offline: d.span(3, "offline"), Renewals: pick(d, "renewals", 1, 2, 0)}
 	}
-	if d.oneIn(2, "last-known") {
+	if t.Require != nil && !d.oneIn(3, "no last-known") {
 		t.OnGap.LastKnown = &policy.LastKnown{For: d.span(3, "for")}
 	}
 	if !d.oneIn(4, "no exceptions") {
@@ -90,6 +94,9 @@ func (d dice) stricter(audience string, t *policy.Tier) (entry policy.Stricter, 
 		demand := d.demand(signal)
 		list := pick(d, "stricter "+signal, nowhere, nowhere, nowhere, nowhere, policy.ListRequire, policy.ListDenyUnless,
 			policy.ListStepUp, nowhere)
+		if demand.MaxAge != 0 {
+			demand.MaxAge = step / 2 // the tier's own may be a step
+		}
 		if !harder(list, demand, t) {
 			continue
 		}
@@ -108,10 +115,13 @@ func (d dice) stricter(audience string, t *policy.Tier) (entry policy.Stricter, 
 	if t.Grace != nil && d.oneIn(2, "stricter grace") {
 		entry.Grace = &policy.GraceBound{Offline: pick(d, "stricter offline", t.Grace.Offline, step, 0),
 			Renewals: min(t.Grace.Renewals, d.below(3, "stricter renewals"))}
+		if *entry.Grace == *t.Grace {
+			entry.Grace.Offline /= 2
+		}
 	}
 	if t.Exceptions != nil && d.oneIn(2, "stricter exceptions") {
 		entry.Exceptions = &policy.ExceptionBound{
-			MaxDuration: pick(d, "stricter maxDuration", t.Exceptions.MaxDuration, 2*step, step, 0)}
+			MaxDuration: pick(d, "stricter maxDuration", t.Exceptions.MaxDuration-1, t.Exceptions.MaxDuration/2, 0)}
 	}
 	return entry, entry.Require != nil || entry.DenyUnless != nil || entry.StepUp != nil || entry.Grace != nil ||
 		entry.Exceptions != nil
@@ -128,5 +138,5 @@ func harder(list policy.List, demand policy.Demand, t *policy.Tier) bool {
 		has = policy.ListAdvise
 	}
 	was, is := slices.Index(order, has), slices.Index(order, list)
-	return is > was || is == was && (list == policy.ListDenyUnless || list == policy.ListRequire && demand.MaxAge != 0)
+	return is > was || is == was && demand.MaxAge != 0
 }

@@ -133,6 +133,7 @@ func (d dice) routes() []policy.Route {
 		route("work", "*.partner.example", "/**", pick(d, "tier", "main", "second"), "outside", "contractors"),
 		route("lobby", "lobby.partner.example", "/**", pick(d, "tier", "second", "main"), "lobby", "contractors", "guests"),
 		route("guest", "guest.example", "/", "second", "lobby", "guests", "contractors"),
+		route("gate", "gate.partner.example", "/only", "second", "outside", "contractors"),
 	}
 	routes[1].Methods = []string{"POST", "PUT"}
 	routes[5].Shared, routes[5].Reason = true, "the lobby has a door for each"

@@ -18,8 +18,8 @@ type Spec struct {
 
 // Meta is the metadata of every document.
 type Meta struct {
-	Name  string `yaml:"name"`
-	Owner string `yaml:"owner,omitempty"` // a team of the Governance document
+	Name  string `yaml:"name" json:"name"`
+	Owner string `yaml:"owner,omitempty" json:"owner,omitempty"` // a team of the Governance document
 }
 
 // Governance names the one accountable owner and the teams. It has no owner itself.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type Tier struct {
 	// Stricter adds to what members of an audience must show, or shortens what they are given. It never loosens.
 	Stricter []Stricter `yaml:"stricter,omitempty"`
 	// RecheckEvery is the longest a stream may live without being asked again: Envoy cuts it then, a long download too.
-	RecheckEvery time.Duration  `yaml:"recheckEvery,omitempty"`
+	RecheckEvery time.Duration  `yaml:"recheckEvery,omitempty,positive"`
 	Mode         Mode           `yaml:"mode,omitempty"`     // default enforce
 	Evidence     EvidenceDemand `yaml:"evidence,omitempty"` // default: recorded if it can be
 }
@@ -37,14 +38,14 @@ const (
 // Demand is an entry of require or advise: the signal's name alone, or a mapping with a tighter maxAge.
 type Demand struct {
 	Signal string        `yaml:"signal"`
-	MaxAge time.Duration `yaml:"maxAge,omitempty"` // 0: the baseline's
+	MaxAge time.Duration `yaml:"maxAge,omitempty,positive"` // 0: the baseline's
 }
 
 // DenyUnless is an entry of that list: the signal's name alone, or a mapping with onUnknown or a tighter maxAge.
 type DenyUnless struct {
 	Signal    string        `yaml:"signal"`
 	OnUnknown OnUnknown     `yaml:"onUnknown,omitempty"`
-	MaxAge    time.Duration `yaml:"maxAge,omitempty"` // 0: the baseline's
+	MaxAge    time.Duration `yaml:"maxAge,omitempty,positive"` // 0: the baseline's
 }
 
 // OnUnknown is what an unknown denyUnless signal does.
@@ -79,10 +80,10 @@ func (d *DenyUnless) UnmarshalText(text []byte) error {
 // StepUpDemand is the stronger or fresher login that a tier wants (RFC 9470): always, or when one of its signals is not
 // passing. At least one of acr, amr and maxAge is set; all that are set must hold.
 type StepUpDemand struct {
-	When    StepUpWhen    `yaml:"when,omitempty"`   // default always
-	ACR     []string      `yaml:"acr,omitempty"`    // the login's acr must be one of them
-	AMR     []string      `yaml:"amr,omitempty"`    // the login's amr must hold one of them
-	MaxAge  time.Duration `yaml:"maxAge,omitempty"` // of the login, from the token's auth_time
+	When    StepUpWhen    `yaml:"when,omitempty"`            // default always
+	ACR     []string      `yaml:"acr,omitempty"`             // the login's acr must be one of them
+	AMR     []string      `yaml:"amr,omitempty"`             // the login's amr must hold one of them
+	MaxAge  time.Duration `yaml:"maxAge,omitempty,positive"` // of the login, from the token's auth_time
 	Signals []Demand      `yaml:"signals,omitempty"`
 }
 
@@ -114,11 +115,19 @@ type LastKnown struct {
 // UnmarshalText reads the short form, deny.
 func (g *OnGap) UnmarshalText(text []byte) error {
 	if string(text) != "deny" {
-		return errors.New("onGap is deny, or a mapping: {last-known: {for: 10m}}")
+		return wordFault{fmt.Sprintf("onGap is %q", text), "write deny, or a mapping: {last-known: {for: 10m}}"}
 	}
 	*g = OnGap{}
 	return nil
 }
+
+// wordFault is an error that says what to do by itself.
+type wordFault struct{ message, help string }
+
+func (f wordFault) Error() string { return f.message }
+
+// Help is what to do about it.
+func (f wordFault) Help() string { return f.help }
 
 // ExceptionBound is what an exception from a tier may be at most.
 type ExceptionBound struct {

@@ -74,3 +74,24 @@ func (d *Date) UnmarshalText(text []byte) error {
 
 // MarshalText writes the date as UnmarshalText reads it.
 func (d Date) MarshalText() ([]byte, error) { return []byte(d.Format(time.DateOnly)), nil }
+
+// written writes a duration as the policy language does: 14d, 26h, 1h30m.
+func written(d time.Duration) string {
+	if d < time.Millisecond {
+		return d.String()
+	}
+	text := ""
+	for _, unit := range [...]struct {
+		name string
+		of   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}} {
+		if n := d / unit.of; n > 0 && (unit.name != "d" || n > 1) {
+			text += fmt.Sprintf("%d%s", n, unit.name)
+			d %= unit.of
+		}
+	}
+	if d > 0 {
+		text += d.String() // finer than the language has units
+	}
+	return text
+}

@@ -83,7 +83,7 @@ func (n *node) find(path string, more bool) place {
 // of returns the route that lists the method, nil if none does.
 func (p place) of(method string) *route {
 	for _, r := range p {
-		if r.methods == nil {
+		if len(r.methods) == 0 {
 			return r
 		}
 		for _, m := range r.methods {

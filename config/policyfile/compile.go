@@ -175,7 +175,8 @@ func (c *compiler) body(doc *document, h header, k kind) strictyaml.Problems {
 	}
 	for _, p := range problems {
 		// Names that others refer to are lost with these.
-		c.unread = c.unread || p.Path == "spec" || p.Path == "spec.signals" || p.Path == "spec.teams"
+		c.unread = c.unread || p.Path == "spec" || h.Kind == policy.KindBaseline && p.Path == "spec.signals" ||
+			h.Kind == policy.KindGovernance && p.Path == "spec.teams"
 	}
 	return problems
 }

@@ -26,9 +26,9 @@ var (
 
 // Decode reads the field at path ("" is the whole document) into a pointer. What is right is set even if other fields are
 // wrong. Field names are yaml tags; a field without omitempty must be written, and if it is a list or mapping, not be
-// empty. Types: string, bool, integers, time.Duration, pointers, slices, maps by string, structs, Deferred, and
-// encoding.TextUnmarshaler for a scalar (a struct that has one may also be written as a mapping of its fields). Any other
-// type is a mistake of the program and panics.
+// empty; a duration whose tag says positive is not zero. Types: string, bool, integers, time.Duration, pointers, slices, maps
+// by string, structs, Deferred, and encoding.TextUnmarshaler for a scalar (a struct that has one may also be written as a
+// mapping of its fields). Any other type is a mistake of the program and panics.
 func (d *Document) Decode(path string, into any) Problems {
 	at, exact := d.find(path)
 	c := &decoding{document: d, root: path}
@@ -180,6 +180,7 @@ func (c *decoding) structure(path string, written *yaml.Node, into reflect.Value
 		present[key.Value] = true
 		c.value(at, value, into.Field(field.index))
 		c.empty(at, followed(value), field)
+		c.zero(at, value, into.Field(field.index), field)
 	}
 	for _, missing := range names {
 		if field := fields[missing]; field.required && !present[missing] {
@@ -195,6 +196,19 @@ func (c *decoding) empty(path string, n *yaml.Node, field structField) {
 	if field.required && len(n.Content) == 0 && (n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode) &&
 		field.collection {
 		c.fault(path, c.document.At(path), fmt.Sprintf("%s is empty", name(path)), "write at least one entry")
+	}
+}
+
+// zero refuses a duration of nothing where the tag says positive: to the program it is the same as not written, and to
+// whoever wrote it something else.
+func (c *decoding) zero(path string, written *yaml.Node, into reflect.Value, field structField) {
+	n := followed(written)
+	if into.Type() != durationType || !field.positive || into.Int() != 0 || n.Kind != yaml.ScalarNode {
+		return
+	}
+	if d, err := ParseDuration(n.Value); err == nil && d == 0 {
+		c.faultAt(path, written, fmt.Sprintf("%s is %s, which would be taken for none", name(path), n.Value),
+			"write a longer one, or remove the field")
 	}
 }
 
@@ -227,6 +241,7 @@ type structField struct {
 	index      int
 	required   bool
 	collection bool
+	positive   bool // a duration that is not zero
 }
 
 // fieldsOf lists the names of a struct's fields as they are declared.
@@ -242,11 +257,12 @@ func fieldsOf(t reflect.Type) ([]string, map[string]structField) {
 		if name == "" || !t.Field(i).IsExported() {
 			panic(fmt.Sprintf("strictyaml: %s.%s needs a yaml tag", t, t.Field(i).Name))
 		}
-		kind := t.Field(i).Type.Kind()
+		kind, words := t.Field(i).Type.Kind(), strings.Split(options, ",")
 		names = append(names, name)
 		fields[name] = structField{
 			index:      i,
-			required:   !slices.Contains(strings.Split(options, ","), "omitempty"),
+			required:   !slices.Contains(words, "omitempty"),
+			positive:   slices.Contains(words, "positive"),
 			collection: kind == reflect.Slice || kind == reflect.Map,
 		}
 	}

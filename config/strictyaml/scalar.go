@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -71,8 +72,13 @@ func (c *decoding) notEmpty(path string, written *yaml.Node) (string, bool) {
 
 func (c *decoding) text(path string, written *yaml.Node, into encoding.TextUnmarshaler) {
 	n := followed(written)
+	_, instant := into.(*time.Time)
 	if !isTextTag(n) {
-		c.wrong(path, written, "text", textHelp(n))
+		help := textHelp(n)
+		if instant {
+			help = instantHelp
+		}
+		c.wrong(path, written, "text", help)
 		return
 	}
 	text, ok := c.notEmpty(path, written)
@@ -80,15 +86,22 @@ func (c *decoding) text(path string, written *yaml.Node, into encoding.TextUnmar
 		return
 	}
 	err := into.UnmarshalText([]byte(text))
-	if _, instant := into.(*time.Time); instant && err != nil {
-		c.faultAt(path, written, fmt.Sprintf("%s: %q is no instant", name(path), shorten(text)),
-			"write day, time and zone, RFC 3339: 2026-11-20T08:00:00Z")
-		return
-	}
-	if err != nil {
+	helped, _ := errors.AsType[interface {
+		error
+		Help() string
+	}](err)
+	switch {
+	case err == nil:
+	case instant:
+		c.faultAt(path, written, fmt.Sprintf("%s: %q is no instant", name(path), shorten(text)), instantHelp)
+	case helped != nil:
+		c.faultAt(path, written, err.Error(), helped.Help())
+	default:
 		c.faultAt(path, written, fmt.Sprintf("%s: %v", name(path), err), "")
 	}
 }
+
+const instantHelp = "write day, time and zone, RFC 3339: 2026-11-20T08:00:00Z"
 
 func (c *decoding) number(path string, written *yaml.Node, into reflect.Value) {
 	n := followed(written)

@@ -1,0 +1,55 @@
+package policyfile_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/config/policyfile"
+)
+
+// Each directory of testdata/unkept is a policy that only the settings make bad: by how often the sources report, or by
+// recording no decisions. Where the settings are not known nothing is said; where they are, its want.txt, word for
+// word.
+func TestPoliciesThatTheSettingsCannotKeep(t *testing.T) {
+	recorded := false
+	unkept := world()
+	mdm := unkept.Sources["mdm"]
+	mdm.Every = 24 * time.Hour
+	unkept.Sources, unkept.Evidence = map[string]policy.Source{"mdm": mdm}, &recorded
+	entries, err := os.ReadDir("testdata/unkept")
+	if err != nil || len(entries) < 3 {
+		t.Fatal(len(entries), err)
+	}
+	for _, entry := range entries {
+		t.Run(entry.Name(), func(t *testing.T) {
+			dir := filepath.Join("testdata/unkept", entry.Name())
+			for _, known := range []policy.World{{}, world()} {
+				if compiled, problems := policyfile.Compile(read(t, dir), known); compiled == nil || len(problems) > 0 {
+					t.Error("settings that do not say so:", problems)
+				}
+			}
+			compiled, problems := policyfile.Compile(read(t, dir), unkept)
+			if compiled != nil || len(problems) == 0 {
+				t.Fatal("the policy compiled")
+			}
+			got, file := problems.Error()+"\n", filepath.Join(dir, "want.txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
