@@ -54,29 +54,35 @@ func TestBadPolicies(t *testing.T) {
 	for _, entry := range entries {
 		t.Run(entry.Name(), func(t *testing.T) {
 			dir := filepath.Join("testdata/bad", entry.Name())
-			compiled, problems := policyfile.Compile(read(t, dir), world())
-			if compiled != nil || len(problems) == 0 {
-				t.Fatal("the policy compiled")
-			}
-			for _, p := range problems {
-				if p.Message == "" || !strings.HasPrefix(p.File, dir) {
-					t.Errorf("a problem that says too little: %+v", p)
-				}
-			}
-			got, file := problems.Error()+"\n", filepath.Join(dir, "want.txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Error(diff)
-			}
+			isRefused(t, dir, world())
 		})
+	}
+}
+
+// isRefused compiles a policy and compares every fault with the directory's want.txt.
+func isRefused(t *testing.T, dir string, settings policy.World) {
+	t.Helper()
+	compiled, problems := policyfile.Compile(read(t, dir), settings)
+	if compiled != nil || len(problems) == 0 {
+		t.Fatal("the policy compiled")
+	}
+	for _, p := range problems {
+		if p.Message == "" || !strings.HasPrefix(p.File, dir) {
+			t.Errorf("a problem that says too little: %+v", p)
+		}
+	}
+	got, file := problems.Error()+"\n", filepath.Join(dir, "want.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Error(diff)
 	}
 }
 
