@@ -22,15 +22,15 @@ func (p *Policy) Evaluate(in *Input) Verdict {
 	tier := &p.tiers[route.tier]
 	v := Verdict{Route: route.name, Tier: tier.name, Policy: p.digest, Contact: tier.contact, Upstream: route.upstream,
 		Evidence: tier.evidence}
-	if v.Reason, v.Detail = identified(tier, in); v.Reason != ReasonUndecided {
+	assessment := p.assessment(&in.Device)
+	h := hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At)}
+	h.applicable()
+	if v.Reason, v.Detail = identified(tier, in, h.judgesDevice()); v.Reason != ReasonUndecided {
 		return v
 	}
-	assessment := p.assessment(&in.Device)
 	if v.Reason, v.Detail = p.admitted(route, tier, in, assessment); v.Reason != ReasonUndecided {
 		return v
 	}
-	h := hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At)}
-	h.applicable()
 	if h.judgesDevice() {
 		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			h.monitorGap(&v)
@@ -102,10 +102,10 @@ func describeDoubts(doubts []identity.Doubt) string {
 }
 
 // identified checks that the tier knows as much of the subject as it wants, and that the proofs still hold.
-func identified(t *tier, in *Input) (Reason, string) {
+func identified(t *tier, in *Input, device bool) (Reason, string) {
 	s := &in.Subject
 	switch {
-	case s.Certificate != (identity.Validity{}) && !s.Certificate.Covers(in.At):
+	case (s.Workload != "" || s.Device != signals.Alias{} || s.Certificate != identity.Validity{}) && !s.Certificate.Covers(in.At):
 		return ReasonIdentityExpired, "the peer certificate is valid from " + s.Certificate.String()
 	case s.User != nil && !s.User.Token.Covers(in.At):
 		return ReasonIdentityExpired, "the token is valid from " + s.User.Token.String()
@@ -113,7 +113,7 @@ func identified(t *tier, in *Input) (Reason, string) {
 		return ReasonIdentityMissing, "the tier identifies a workload; the peer showed no X.509-SVID"
 	case t.identify != IdentifyWorkload && s.User == nil:
 		return ReasonIdentityMissing, "the tier identifies a user; the request has no bearer token"
-	case t.looksAtDevice() && s.Device == signals.Alias{}:
+	case device && s.Device == signals.Alias{}:
 		return ReasonIdentityMissing, "the tier looks at a device; the peer showed no device certificate"
 	}
 	return ReasonUndecided, ""

@@ -45,11 +45,13 @@ func (h *hearing) findSilence() {
 		}
 	}
 	h.silence.proven = true
-	h.silence.graceEnds = graceEnds(starts, h.at, h.grace, h.in.Device.Renewals)
+	h.silence.graceEnds = graceEnds(starts, h.assessment.newest, h.at, h.grace, h.in.Device.Renewals)
 }
 
-// graceEnds adds the renewals that count to a grace: each made while it still ran, no more than the tier allows.
-func graceEnds(starts, at int64, bound GraceBound, renewals []Renewal) int64 {
+// graceEnds adds the renewals that count to a grace: each made since the device's last word and before the grace had ended, no
+// more than the tier allows. They do not count from the start of the grace: that is earlier the more a tier requires, and
+// then to require more could admit.
+func graceEnds(starts, lastWord, at int64, bound GraceBound, renewals []Renewal) int64 {
 	ends := after(starts, bound.Offline)
 	if len(renewals) == 0 || bound.Renewals == 0 {
 		return ends
@@ -61,7 +63,7 @@ func graceEnds(starts, at int64, bound GraceBound, renewals []Renewal) int64 {
 		if count == bound.Renewals || made > at {
 			break
 		}
-		if made >= starts && made <= ends {
+		if made > lastWord && made <= ends {
 			count++
 			ends = after(ends, bound.Offline)
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -134,8 +135,12 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 	case d.list == ListRequire || d.list == ListStepUp:
 		if waived, ok := h.excuse(d, status); ok {
 			waived.Unmet = unmet
-			if !slices.ContainsFunc(v.Waived, func(w Waived) bool { return w.Signal == unmet.Signal && w.List == unmet.List }) {
+			at := slices.IndexFunc(v.Waived, func(w Waived) bool { return w.Signal == unmet.Signal && w.List == unmet.List })
+			switch {
+			case at < 0:
 				v.Waived = append(v.Waived, waived)
+			case cmp.Or(waived.Until.Compare(v.Waived[at].Until), cmp.Compare(v.Waived[at].Status, waived.Status)) < 0:
+				v.Waived[at] = waived
 			}
 			return false
 		}
@@ -153,10 +158,14 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 
 // named adds a demand once: the tier and an entry for an audience may list the same signal.
 func named(all []Unmet, unmet Unmet) []Unmet {
-	if slices.ContainsFunc(all, func(u Unmet) bool { return u.Signal == unmet.Signal && u.List == unmet.List }) {
-		return all
+	at := slices.IndexFunc(all, func(u Unmet) bool { return u.Signal == unmet.Signal && u.List == unmet.List })
+	switch {
+	case at < 0:
+		return append(all, unmet)
+	case unmet.Status > all[at].Status:
+		all[at] = unmet
 	}
-	return append(all, unmet)
+	return all
 }
 
 // monitor turns a refusal for posture or login into a record, where the tier only monitors and no denyUnless is unmet.

@@ -70,13 +70,13 @@ func TestADemandNeverLoosens(t *testing.T) {
 }
 
 // aDemandNeverLoosens: a signal more in any list, of everybody or of one audience, refuses the same or more. Exceptions
-// that name the signal stand aside, and so do renewals: they count from the clock's start, which a demand may move.
+// that name the signal stand aside.
 func aDemandNeverLoosens(t *rapid.T, requests int) {
 	d, w := dice{t}, drawWorld(t)
 	tier := d.below(2, "tier")
 	base := &w.spec.Tiers[tier]
 	free := slices.DeleteFunc(slices.Clone(signalNames), func(signal string) bool {
-		return standsIn(*base, signal) != nil || slices.ContainsFunc(base.Advise, named(signal)) ||
+		return standsIn(*base, signal) != nil || slices.ContainsFunc(base.Advise, demands(signal)) ||
 			slices.ContainsFunc(w.spec.Exceptions, func(e policy.Exception) bool { return slices.Contains(e.Signals, signal) })
 	})
 	if len(free) == 0 {
@@ -89,7 +89,6 @@ func aDemandNeverLoosens(t *rapid.T, requests int) {
 	h := harder.compile(t)
 	for range requests {
 		in := d.input(w.reference)
-		in.Device.Renewals = nil
 		in.Granted = slices.DeleteFunc(in.Granted, func(e policy.Exception) bool {
 			return slices.Contains(e.Signals, added.Signal)
 		})
@@ -100,7 +99,7 @@ func aDemandNeverLoosens(t *rapid.T, requests int) {
 	}
 }
 
-func named(signal string) func(policy.Demand) bool {
+func demands(signal string) func(policy.Demand) bool {
 	return func(d policy.Demand) bool { return d.Signal == signal }
 }
 
@@ -138,8 +137,9 @@ func TestRemovingAFactNeverLoosensADenyUnless(t *testing.T) {
 }
 
 // removingAFactNeverLoosensADenyUnless: with less known, what denied denies. What is removed is no word against the
-// device: to keep those is the store's promise (an alarm survives everything but a newer healthy value). The signals read
-// one attribute: of two, what a source never reported comes from the others, so less of its own may be more of theirs.
+// device: to keep those is the store's promise (an alarm survives everything but a newer healthy value). The signals
+// read one attribute: of two, what a source never reported comes from the others, so less of its own may be more of
+// theirs.
 func removingAFactNeverLoosensADenyUnless(t *rapid.T, requests int) {
 	d := dice{t}
 	w := redrawn(t, func(spec *policy.Spec) {

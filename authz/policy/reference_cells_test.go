@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -68,12 +67,11 @@ func (r ruling) count(seen map[string]int) {
 	if r.Monitored != "" {
 		seen["monitored "+r.Monitored]++
 	}
-	for kind, set := range map[string][]string{"unmet": r.Unmet, "noted": r.Noted, "waived": r.Waived} {
+	for kind, set := range map[string][]named{"unmet": r.Unmet, "noted": r.Noted, "waived": r.Waived} {
 		for _, entry := range set {
-			word := strings.Fields(entry)
-			cell := fmt.Sprint(kind, " ", word[0], " ", word[2])
-			if len(word) > 3 {
-				cell += " by " + word[3]
+			cell := fmt.Sprint(kind, " ", entry.list, " ", entry.status)
+			if entry.waiver.by != "" {
+				cell += fmt.Sprint(" by ", entry.waiver.by)
 			}
 			seen[cell]++
 		}

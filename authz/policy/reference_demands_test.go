@@ -24,7 +24,7 @@ func (a *asked) demands(r ruling) ruling {
 	}
 	for _, d := range a.tier.Advise {
 		if status := a.status(d.Signal, d.MaxAge); status != policy.StatusPassing {
-			r.note(policy.ListAdvise, d.Signal, status)
+			r.Noted = add(r.Noted, named{list: policy.ListAdvise, signal: d.Signal, status: status})
 		}
 	}
 	switch {
@@ -42,10 +42,10 @@ func (a *asked) require(r *ruling, d policy.Demand) {
 		return
 	}
 	if w, ok := a.excuse(d, status); ok {
-		r.waive(policy.ListRequire, d.Signal, status, w)
+		r.Waived = add(r.Waived, named{policy.ListRequire, d.Signal, status, w})
 		return
 	}
-	r.unmet(policy.ListRequire, d.Signal, status)
+	r.Unmet = add(r.Unmet, named{list: policy.ListRequire, signal: d.Signal, status: status})
 }
 
 // denyUnless tells whether the demand is unmet; nothing excuses it.
@@ -54,10 +54,10 @@ func (a *asked) denyUnless(r *ruling, d policy.DenyUnless) bool {
 	case status == policy.StatusPassing:
 		return false
 	case status == policy.StatusUnknown && d.OnUnknown == policy.OnUnknownNote:
-		r.note(policy.ListDenyUnless, d.Signal, status)
+		r.Noted = add(r.Noted, named{list: policy.ListDenyUnless, signal: d.Signal, status: status})
 		return false
 	default:
-		r.unmet(policy.ListDenyUnless, d.Signal, status)
+		r.Unmet = add(r.Unmet, named{list: policy.ListDenyUnless, signal: d.Signal, status: status})
 		return true
 	}
 }
@@ -80,14 +80,14 @@ func (a *asked) stepUp(r *ruling, d *policy.StepUpDemand) bool {
 			continue
 		}
 		if w, ok := a.exception(s.Signal); ok {
-			r.waive(policy.ListStepUp, s.Signal, status, w)
+			r.Waived = add(r.Waived, named{policy.ListStepUp, s.Signal, status, w})
 			continue
 		}
 		wanting++
 		if strong {
-			r.note(policy.ListStepUp, s.Signal, status)
+			r.Noted = add(r.Noted, named{list: policy.ListStepUp, signal: s.Signal, status: status})
 		} else {
-			r.unmet(policy.ListStepUp, s.Signal, status)
+			r.Unmet = add(r.Unmet, named{list: policy.ListStepUp, signal: s.Signal, status: status})
 		}
 	}
 	return !strong && (d.When != policy.StepUpSignals || wanting > 0)

@@ -42,12 +42,12 @@ func (d dice) granted(r *reference) []policy.Exception {
 		case 13:
 			e.Subjects = append(e.Subjects, policy.ExceptionSubject{Issuer: "corp"})
 		}
-		if i > 0 && d.oneIn(3, "the same again") {
+		if i > 0 && !d.oneIn(3, "another") {
 			name, before := e.Meta.Name, granted[i-1]
 			e = before
 			e.Meta.Name = name
-			if d.oneIn(2, "as a renewal") {
-				later := pick(d, "later", step, 1, 0)
+			if !d.oneIn(4, "silently") {
+				later := pick(d, "later", step, 1, 0, step/2)
 				e.Renews, e.From, e.Until = before.Meta.Name, e.From.Add(later), e.Until.Add(later)
 			}
 		}

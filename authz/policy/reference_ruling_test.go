@@ -1,50 +1,68 @@
 package policy_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
-// ruling is a verdict as far as two readers of the policy must agree on it; lists are sets.
+// ruling is a verdict as far as two readers of the policy must agree on it. Its lists are sets that name a signal once
+// for each list of the tier.
 type ruling struct {
 	Outcome      policy.Outcome
 	Reason       policy.Reason
 	Route, Tier  string
-	Unmet, Noted []string // "list signal status"
-	Waived       []string // "list signal status by name until"
+	Unmet, Noted []named
+	Waived       []named
 	Monitored    string
+}
+
+// named is a demand that was not met, and what excused it.
+type named struct {
+	list   policy.List
+	signal string
+	status policy.Status
+	waiver waiver
+}
+
+func (n named) String() string {
+	text := fmt.Sprint(n.list, " ", n.signal, " ", n.status)
+	if n.waiver.by != "" {
+		text += fmt.Sprint(" by ", n.waiver.by, " ", n.waiver.name, " until ", n.waiver.until.Format(time.RFC3339Nano))
+	}
+	return text
 }
 
 func refused(reason policy.Reason) ruling { return ruling{Reason: reason} }
 
-func (r *ruling) unmet(list policy.List, signal string, status policy.Status) {
-	r.Unmet = append(r.Unmet, fmt.Sprint(list, " ", signal, " ", status))
+// add names a demand. The tier and an entry for an audience may list the same signal, with other ages: then the excuse
+// that ends first is named, and the worse status, in whatever order they stand.
+func add(all []named, n named) []named {
+	at := slices.IndexFunc(all, func(x named) bool { return x.list == n.list && x.signal == n.signal })
+	if at < 0 {
+		return append(all, n)
+	}
+	if cmp.Or(n.waiver.until.Compare(all[at].waiver.until), cmp.Compare(all[at].status, n.status)) < 0 {
+		all[at] = n
+	}
+	return all
 }
 
-func (r *ruling) note(list policy.List, signal string, status policy.Status) {
-	r.Noted = append(r.Noted, fmt.Sprint(list, " ", signal, " ", status))
-}
-
-func (r *ruling) waive(list policy.List, signal string, status policy.Status, w waiver) {
-	r.Waived = append(r.Waived, fmt.Sprint(list, " ", signal, " ", status, " ", w.by, " ", w.name, " ", instant(w.until)))
-}
-
-func instant(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
-
-// rulingOf takes from a verdict what is compared.
+// rulingOf takes from a verdict what is compared, as it stands.
 func rulingOf(v *policy.Verdict) ruling {
 	r := ruling{Outcome: v.Outcome, Reason: v.Reason, Route: v.Route, Tier: v.Tier}
 	for _, u := range v.Unmet {
-		r.unmet(u.List, u.Signal, u.Status)
+		r.Unmet = append(r.Unmet, named{list: u.List, signal: u.Signal, status: u.Status})
 	}
 	for _, u := range v.Noted {
-		r.note(u.List, u.Signal, u.Status)
+		r.Noted = append(r.Noted, named{list: u.List, signal: u.Signal, status: u.Status})
 	}
 	for _, w := range v.Waived {
-		r.waive(w.List, w.Signal, w.Status, waiver{w.By, w.Name, w.Until})
+		r.Waived = append(r.Waived, named{w.List, w.Signal, w.Status, waiver{w.By, w.Name, w.Until.UTC()}})
 	}
 	if v.Monitored != nil {
 		r.Monitored = fmt.Sprint(v.Monitored.Outcome, " ", v.Monitored.Reason)
@@ -54,8 +72,15 @@ func rulingOf(v *policy.Verdict) ruling {
 
 // String is what two rulings are compared by.
 func (r ruling) String() string {
-	set := func(s []string) []string { return slices.Compact(slices.Sorted(slices.Values(s))) }
-	return fmt.Sprintf("%s %s route=%s tier=%s\n unmet %q\n noted %q\n waived %q\n monitored %q",
+	set := func(all []named) string {
+		var texts []string
+		for _, n := range all {
+			texts = append(texts, n.String())
+		}
+		slices.Sort(texts)
+		return strings.Join(texts, ", ")
+	}
+	return fmt.Sprintf("%s %s route=%s tier=%s\n unmet: %s\n noted: %s\n waived: %s\n monitored: %s",
 		r.Outcome, r.Reason, r.Route, r.Tier, set(r.Unmet), set(r.Noted), set(r.Waived), r.Monitored)
 }
 

@@ -29,12 +29,12 @@ func (a *asked) excuse(d policy.Demand, status policy.Status) (waiver, bool) {
 	end, ok := a.graceEnds()
 	a.boundary("grace", end, ok)
 	if ok && at.Before(end) {
-		return waiver{by: policy.WaivedByGrace, until: end}, true
+		return waiver{by: policy.WaivedByGrace, until: end.UTC()}, true
 	}
 	end, ok = a.lastKnownEnds(votes)
 	a.boundary("last-known", end, ok)
 	if ok && at.Before(end) {
-		return waiver{by: policy.WaivedByLastKnown, until: end}, true
+		return waiver{by: policy.WaivedByLastKnown, until: end.UTC()}, true
 	}
 	return waiver{}, false
 }
@@ -80,10 +80,16 @@ func (a *asked) graceEnds() (time.Time, bool) {
 		}
 	}
 	end, left := start.Add(bound.Offline), bound.Renewals
+	lastWord := time.Time{}
+	for _, f := range a.facts {
+		if f.AgesFrom().After(lastWord) {
+			lastWord = f.AgesFrom()
+		}
+	}
 	renewals := slices.Clone(a.in.Device.Renewals)
 	slices.SortFunc(renewals, func(x, y policy.Renewal) int { return x.At.Compare(y.At) })
 	for _, renewal := range renewals {
-		if left > 0 && !renewal.At.Before(start) && !renewal.At.After(end) && !renewal.At.After(a.in.At) {
+		if left > 0 && renewal.At.After(lastWord) && !renewal.At.After(end) && !renewal.At.After(a.in.At) {
 			a.saw("grace renewed at its very end", renewal.At.Equal(end))
 			end, left = end.Add(bound.Offline), left-1
 			a.saw("grace renewed", true)
@@ -131,7 +137,7 @@ func (a *asked) exception(signal string) (waiver, bool) {
 	a.saw("excused by one of several exceptions", len(candidates) > 1)
 	a.saw("excused at run time", strings.HasPrefix(best.Meta.Name, "granted"))
 	a.saw("excused by a renewal", best.Renews != "")
-	return waiver{by: policy.WaivedByException, name: best.Meta.Name, until: best.Until}, true
+	return waiver{by: policy.WaivedByException, name: best.Meta.Name, until: best.Until.UTC()}, true
 }
 
 // fits: in force now, for this signal, route, subject and device, and not too long for somebody who may have less.

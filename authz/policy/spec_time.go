@@ -53,7 +53,8 @@ func (e *Exception) State(at time.Time) ExceptionState {
 	return ExceptionInForce
 }
 
-// Renewal is one explicit renewal of a device's grace.
+// Renewal is one explicit renewal of a device's grace. It counts if it was made since the device's last word and before the
+// grace had ended.
 type Renewal struct {
 	At time.Time `json:"at"`
 	By string    `json:"by"`
