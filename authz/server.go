@@ -25,7 +25,8 @@ type Devices interface {
 
 // Tokens verifies bearer tokens; *token.Verifier is one.
 type Tokens interface {
-	Verify(raw string, at time.Time) (*identity.User, error)
+	// Verify believes a token that whoever showed the certificate holder (zero: none) sent at an instant.
+	Verify(raw string, holder identity.Thumbprint, at time.Time) (*identity.User, error)
 }
 
 // Options are the parts that a Server works with. Devices, Authority and Tokens may be nil: then no device, no certificate
@@ -131,7 +132,7 @@ func (s *Server) identify(call *Call, at time.Time) identity.Subject {
 	if s.opts.Authority != nil {
 		peer = s.opts.Authority.Peer(call.Certificate, call.Principal, at)
 	}
-	user, err := s.user(call, at)
+	user, err := s.user(call, peer.Thumbprint, at)
 	return identity.Assemble(peer, user, err)
 }
 

@@ -22,7 +22,7 @@ import (
 // onePerson believes one token.
 type onePerson struct{}
 
-func (onePerson) Verify(raw string, at time.Time) (*identity.User, error) {
+func (onePerson) Verify(raw string, _ identity.Thumbprint, at time.Time) (*identity.User, error) {
 	switch raw {
 	case "good":
 		return &identity.User{Issuer: "corp", Name: "ana", Token: identity.Validity{NotBefore: at.Add(-1), NotAfter: at.Add(time.Hour)}}, nil

@@ -59,22 +59,19 @@ func (c *check) issuer(at string, issuer *Issuer) {
 				"write some of "+strings.Join(algorithms, ", "))
 		}
 	}
-	c.file(at+".jwksFile", &issuer.JWKSFile)
+	c.jwks(at, issuer)
 	if strings.ContainsFunc(issuer.Type, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		c.fault(at+".type", fmt.Sprintf("%q is no type of a token", issuer.Type),
 			"write it as tokens have it, such as at+jwt")
 	}
-	for _, claim := range []struct{ field, name string }{{"user", issuer.Claims.User}, {"groups", issuer.Claims.Groups}} {
-		if strings.ContainsFunc(claim.name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			c.fault(at+".claims."+claim.field, fmt.Sprintf("%q is no claim", claim.name), "write the claim's name")
-		}
-	}
+	c.oneOf(at+".senderConstrained", issuer.SenderConstrained, ConstrainedOptional, ConstrainedRequired)
+	c.claims(at+".claims.", &issuer.Claims)
 	if issuer.Leeway > maxLeeway {
 		c.fault(at+".leeway", fmt.Sprintf("leeway is %s", issuer.Leeway), "write at most 5m")
 	}
 }
 
-// issuerURL follows RFC 8414 section 2: https, no query, no fragment. The keys come from a file, so plain http hurts
+// issuerURL follows RFC 8414 section 2: https, no query, no fragment. The keys do not come by this URL, so plain http hurts
 // nobody on the loopback of a test.
 func (c *check) issuerURL(path, text string) {
 	if text == "" {

@@ -25,10 +25,15 @@ const (
 	DefaultMaxBody             = 1 << 20
 	DefaultCheckTimeout        = 250 * time.Millisecond
 	DefaultLeeway              = 30 * time.Second
+	DefaultJWKSStale           = 6 * time.Hour
 	DefaultAlgorithm           = "ES256"
 	DefaultBind                = "certificate"
 	DefaultUserClaim           = "sub"
 	DefaultGroupsClaim         = "groups"
+	DefaultACRClaim            = "acr"
+	DefaultAMRClaim            = "amr"
+	DefaultAuthTimeClaim       = "auth_time"
+	DefaultSenderConstrained   = ConstrainedOptional
 	DefaultLogLevel            = "info"
 	DefaultLogFormat           = "json"
 	DefaultReader              = ReaderFast
@@ -38,6 +43,12 @@ const (
 const (
 	ReaderFast  = "fast"
 	ReaderProto = "proto"
+)
+
+// What Issuer.SenderConstrained says of tokens that are bound to no certificate.
+const (
+	ConstrainedOptional = "optional"
+	ConstrainedRequired = "required"
 )
 
 // Load reads a settings file, fills in the defaults, makes its paths absolute and checks every field. The error is
@@ -131,6 +142,13 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 		issuer := &s.Identity.Issuers[i]
 		orDefault(&issuer.Claims.User, DefaultUserClaim)
 		orDefault(&issuer.Claims.Groups, DefaultGroupsClaim)
+		orDefault(&issuer.Claims.ACR, DefaultACRClaim)
+		orDefault(&issuer.Claims.AMR, DefaultAMRClaim)
+		orDefault(&issuer.Claims.AuthTime, DefaultAuthTimeClaim)
+		orDefault(&issuer.SenderConstrained, DefaultSenderConstrained)
+		if issuer.JWKSURL != "" && !written.Has(fmt.Sprintf("identity.issuers[%d].jwksStale", i)) {
+			issuer.JWKSStale = DefaultJWKSStale
+		}
 		if !written.Has(fmt.Sprintf("identity.issuers[%d].leeway", i)) {
 			issuer.Leeway = DefaultLeeway
 		}

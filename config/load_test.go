@@ -66,11 +66,25 @@ func TestLoadEveryField(t *testing.T) {
 			Issuers: []config.Issuer{{
 				Name: "corp", Issuer: "https://login.acme.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256", "EdDSA"}, JWKSFile: at("jwks.json"), Type: "at+jwt", Leeway: 0,
-				Claims: config.Claims{User: "email", Groups: "roles"},
+				SenderConstrained: "required",
+				Claims: config.Claims{User: "email", Groups: "https://acme.example/roles", ACR: "urn:acr", AMR: "methods",
+					AuthTime: "login_at"},
 			}, {
 				Name: "partner", Issuer: "http://127.0.0.1:8081", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSFile: at("jwks.json"), Leeway: 30 * time.Second,
-				Claims: config.Claims{User: "sub", Groups: "groups"},
+				SenderConstrained: "optional",
+				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+			}, {
+				Name: "cedar", Issuer: "https://login.cedar.example", Audiences: []string{"apps"},
+				Algorithms: []string{"ES256"}, JWKSURL: "https://login.cedar.example/keys?tenant=acme",
+				JWKSCAFile: at("ca.pem"), JWKSStale: 0, Leeway: 30 * time.Second,
+				SenderConstrained: "optional",
+				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+			}, {
+				Name: "birch", Issuer: "https://login.birch.example", Audiences: []string{"apps"},
+				Algorithms: []string{"ES256"}, JWKSURL: "http://localhost:8082/jwks", JWKSStale: 6 * time.Hour,
+				Leeway: 30 * time.Second, SenderConstrained: "optional",
+				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
 			}},
 		},
 		Sources: []config.Source{{

@@ -75,17 +75,36 @@ type Issuer struct {
 	Issuer     string   `yaml:"issuer"`
 	Audiences  []string `yaml:"audiences"`
 	Algorithms []string `yaml:"algorithms,omitempty"` // default ES256, RS256 refused unless listed here
-	JWKSFile   string   `yaml:"jwksFile"`
+	// The issuer's keys, a JWK set (RFC 7517), stand in JWKSFile, which is read once, or are fetched from JWKSURL.
+	JWKSFile string `yaml:"jwksFile,omitempty"`
+	// JWKSURL is https, or http on a loopback host; redirects are not followed and no proxy is used. The keys are fetched
+	// before they cease to be fresh (Cache-Control max-age, 1m to 24h; 5m where the issuer does not say), and sooner if a
+	// token names another key, but never twice within 10s. Until a first fetch succeeds the issuer's tokens are refused.
+	JWKSURL    string `yaml:"jwksURL,omitempty"`
+	JWKSCAFile string `yaml:"jwksCAFile,omitempty"` // who signs the certificate of JWKSURL (PEM); default: the system's CAs
+	// JWKSStale is for how long keys that are no longer fresh count while fetching them fails, 0s to 24h; default 6h. After
+	// that every token of the issuer is refused until a fetch succeeds.
+	JWKSStale time.Duration `yaml:"jwksStale,omitempty"`
 	// Type is the typ that tokens must have, for instance at+jwt; empty: any but none of JOSE's others.
 	Type   string        `yaml:"type,omitempty"`
 	Leeway time.Duration `yaml:"leeway,omitempty"` // for exp, nbf, iat; default 30s, at most 5m
-	Claims Claims        `yaml:"claims,omitempty"`
+	// SenderConstrained: "optional" (the default: a token that is bound to no certificate counts for whoever holds it, as a
+	// bearer token, and serve says so when it starts) or "required" (such a token is refused). A token that is bound to a
+	// certificate (cnf x5t#S256, RFC 8705 section 3) counts with that certificate only, under both; one that is bound in any
+	// other way is refused.
+	SenderConstrained string `yaml:"senderConstrained,omitempty"`
+	Claims            Claims `yaml:"claims,omitempty"`
 }
 
-// Claims says which claims of a token are what.
+// Claims says which claims of a token are what. Each is the name of a claim of the token itself, as it stands there: letters,
+// digits, '_', '-' and ':', or a whole URL. Paths into objects (realm_access.roles) are not read, and a claim has one meaning.
+// A claim of another type than said here, or outside of its bounds, is a refusal and never an absent claim.
 type Claims struct {
-	User   string `yaml:"user,omitempty"`   // default sub
-	Groups string `yaml:"groups,omitempty"` // default groups
+	User     string `yaml:"user,omitempty"`     // a text of 1 to 256 bytes; default sub
+	Groups   string `yaml:"groups,omitempty"`   // an array of at most 500 such texts, or one; default groups
+	ACR      string `yaml:"acr,omitempty"`      // a text, how strong the login was; default acr
+	AMR      string `yaml:"amr,omitempty"`      // an array of at most 32 texts, or one: how the user logged in; default amr
+	AuthTime string `yaml:"authTime,omitempty"` // seconds since 1970, when the user logged in; default auth_time
 }
 
 // Source is where facts come from.

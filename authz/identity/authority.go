@@ -100,11 +100,12 @@ func claim(owners map[string]string, anchors []*x509.Certificate, of string) err
 	return nil
 }
 
-// Peer is what the other end of the TLS connection proved. Where there is a doubt there is no name.
+// Peer is what the other end of the TLS connection proved. Where there is a doubt there is no name and no thumbprint.
 type Peer struct {
 	Workload    SPIFFEID
 	Device      signals.Alias
-	Certificate Validity // where the certificate and the CA that signed it are both valid; zero if nothing was verified
+	Thumbprint  Thumbprint // of the certificate that was verified; zero if there is none
+	Certificate Validity   // where the certificate and the CA that signed it are both valid; zero if nothing was verified
 	Doubts      []Doubt
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -87,12 +88,29 @@ func TestPeerBelieves(t *testing.T) {
 		"device by serial number": {bySerial, encode(laptop), "CN=peer",
 			identity.Peer{Device: signals.Alias{Kind: signals.AliasSerial, Value: "C02ABC123"}, Certificate: usual}},
 	} {
+		if c.want.Certificate != (identity.Validity{}) {
+			c.want.Thumbprint = thumbprintIn(t, c.encoded)
+		}
 		for _, when := range []string{"first", "remembered"} {
 			if diff := cmp.Diff(c.want, c.authority.Peer(c.encoded, c.principal, now)); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", name, when, diff)
 			}
 		}
 	}
+}
+
+// thumbprintIn reads a certificate in another way than the product does.
+func thumbprintIn(t *testing.T, encoded string) identity.Thumbprint {
+	t.Helper()
+	text, err := url.PathUnescape(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatalf("%q is not PEM", text)
+	}
+	return sha256.Sum256(block.Bytes)
 }
 
 func everyByte(s string) string {
@@ -201,8 +219,8 @@ func TestPeerDoubts(t *testing.T) {
 func wantDoubt(t *testing.T, got identity.Peer, code identity.DoubtCode, detail string) {
 	t.Helper()
 	switch {
-	case got.Workload != "" || got.Device != signals.Alias{}:
-		t.Errorf("names %q, %v", got.Workload, got.Device)
+	case got.Workload != "" || got.Device != signals.Alias{} || got.Thumbprint != identity.Thumbprint{}:
+		t.Errorf("names %q, %v, %s", got.Workload, got.Device, got.Thumbprint)
 	case len(got.Doubts) != 1 || got.Doubts[0].Code != code || !strings.Contains(got.Doubts[0].Detail, detail):
 		t.Errorf("doubts %+v; want one %s with %q", got.Doubts, code, detail)
 	case len(got.Doubts[0].Detail) > 500 || strings.Contains(got.Doubts[0].Detail, "BEGIN"):

@@ -1,9 +1,7 @@
 package identity
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,9 +13,10 @@ import (
 // verified is a certificate whose signature was checked: one name, and for each CA that signed it the window in which
 // both are valid.
 type verified struct {
-	workload SPIFFEID
-	device   signals.Alias
-	windows  []Validity
+	workload   SPIFFEID
+	device     signals.Alias
+	thumbprint Thumbprint
+	windows    []Validity
 }
 
 // verify reads a certificate and checks who signed it.
@@ -59,7 +58,7 @@ func (a *Authority) verifyWorkload(leaf *x509.Certificate, uri string) (verified
 		return verified{}, fmt.Errorf("the peer certificate was signed by no CA in the bundle of trust domain %q%s",
 			id.TrustDomain(), leafAlone)
 	}
-	return verified{workload: id, windows: windows}, nil
+	return verified{workload: id, thumbprint: thumbprintOf(leaf), windows: windows}, nil
 }
 
 func (a *Authority) verifyDevice(leaf *x509.Certificate) (verified, error) {
@@ -71,16 +70,17 @@ func (a *Authority) verifyDevice(leaf *x509.Certificate) (verified, error) {
 	if len(windows) == 0 {
 		return verified{}, errors.New("the peer certificate was signed by no CA in the bundle of devices" + leafAlone)
 	}
-	alias, err := a.nameOf(leaf)
+	thumbprint := thumbprintOf(leaf)
+	alias, err := a.nameOf(leaf, thumbprint)
 	if err != nil {
 		return verified{}, err
 	}
-	return verified{device: alias, windows: windows}, nil
+	return verified{device: alias, thumbprint: thumbprint, windows: windows}, nil
 }
 
 const leafAlone = " (Envoy sends the peer's own certificate alone: an intermediate CA must stand in the bundle)"
 
-func (a *Authority) nameOf(leaf *x509.Certificate) (signals.Alias, error) {
+func (a *Authority) nameOf(leaf *x509.Certificate, thumbprint Thumbprint) (signals.Alias, error) {
 	if a.binding == BindSerialNumber {
 		serial, err := subjectSerial(leaf)
 		if err != nil {
@@ -88,8 +88,7 @@ func (a *Authority) nameOf(leaf *x509.Certificate) (signals.Alias, error) {
 		}
 		return signals.NewAlias(signals.AliasSerial, serial)
 	}
-	digest := sha256.Sum256(leaf.Raw)
-	return signals.NewAlias(signals.AliasCertificate, hex.EncodeToString(digest[:]))
+	return signals.NewAlias(signals.AliasCertificate, thumbprint.String())
 }
 
 // signedBy returns, for each CA that signed the certificate, the window in which both are valid. Every CA is tried at
@@ -130,7 +129,7 @@ func (v verified) peer(principal string, at time.Time) Peer {
 			Detail: fmt.Sprintf("Envoy's principal is %.200q and the certificate names no workload", principal)})
 	}
 	if len(peer.Doubts) == 0 {
-		peer.Workload, peer.Device = v.workload, v.device
+		peer.Workload, peer.Device, peer.Thumbprint = v.workload, v.device, v.thumbprint
 	}
 	return peer
 }

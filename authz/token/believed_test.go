@@ -10,25 +10,25 @@ import (
 func TestBelievedOnceIsStillJudged(t *testing.T) {
 	v := newVerifier(t, corp())
 	raw := sign(corpEC, header(nil), claims(nil))
-	first, err := v.Verify(raw, now)
+	first, err := v.Verify(raw, nobody, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := v.Verify(raw, now.Add(time.Second)); err != nil || again != first {
+	if again, err := v.Verify(raw, nobody, now.Add(time.Second)); err != nil || again != first {
 		t.Errorf("the second time: %v, %v", again, err)
 	}
 	for _, at := range []time.Time{first.Token.NotBefore.Add(-1), first.Token.NotAfter, now.Add(1000 * time.Hour)} {
-		if _, err := v.Verify(raw, at); err == nil {
+		if _, err := v.Verify(raw, nobody, at); err == nil {
 			t.Errorf("believed at %v, outside of its window", at)
 		}
 	}
-	if _, err := v.Verify(raw, now); err != nil {
+	if _, err := v.Verify(raw, nobody, now); err != nil {
 		t.Errorf("a refusal at another time was remembered: %v", err)
 	}
-	if _, err := v.Verify(sign(strangersEC, header(nil), claims(nil)), now); err == nil {
+	if _, err := v.Verify(sign(strangersEC, header(nil), claims(nil)), nobody, now); err == nil {
 		t.Error("the same claims from a stranger were believed")
 	}
-	if _, err := newVerifier(t, partner()).Verify(raw, now); err == nil {
+	if _, err := newVerifier(t, partner()).Verify(raw, nobody, now); err == nil {
 		t.Error("another verifier shares the memory")
 	}
 }
@@ -40,7 +40,7 @@ func BenchmarkVerifyAgain(b *testing.B) {
 	b.ReportMetric(float64(len(raw)), "token-bytes")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Verify(raw, now); err != nil {
+		if _, err := v.Verify(raw, nobody, now); err != nil {
 			b.Fatal(err)
 		}
 	}

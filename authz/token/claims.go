@@ -23,6 +23,9 @@ const (
 
 // user reads the claims of a token whose signature verified.
 func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identity.User, error) {
+	if err := checkSpelling("payload", claims, i.reads); err != nil {
+		return nil, err
+	}
 	if err := i.checkKind(claims); err != nil {
 		return nil, err
 	}
@@ -40,28 +43,27 @@ func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identit
 	if user.Name, err = name(claims, i.UserClaim); err != nil {
 		return nil, err
 	}
-	if user.Groups, err = i.groups(claims); err != nil {
+	if err := i.checkElsewhere(claims); err != nil {
 		return nil, err
 	}
-	if user.ACR, _, err = textClaim(claims, "acr"); err != nil {
+	if user.Groups, err = texts(claims, i.GroupsClaim, maxGroups); err != nil {
 		return nil, err
 	}
-	if user.ACR != "" && !isName(user.ACR) {
-		return nil, fmt.Errorf("the token's acr is longer than %d bytes or has control characters", maxTextBytes)
+	if _, there := claims[i.ACRClaim]; there {
+		if user.ACR, err = name(claims, i.ACRClaim); err != nil {
+			return nil, err
+		}
 	}
-	if user.AMR, err = texts(claims, "amr", maxMethods); err != nil {
+	if user.AMR, err = texts(claims, i.AMRClaim, maxMethods); err != nil {
 		return nil, err
 	}
 	return user, nil
 }
 
-// checkKind refuses what is signed by the issuer and is no bearer token.
+// checkKind refuses what is signed by the issuer and names nobody.
 func (i *issuer) checkKind(claims map[string]json.RawMessage) error {
 	if _, there := claims["events"]; there {
 		return errors.New("the token is a security event (RFC 8417), no access token")
-	}
-	if _, there := claims["cnf"]; there {
-		return errors.New("the token is bound to a key (cnf, RFC 7800), which is not verified here; it is no bearer token")
 	}
 	if i.UserClaim == "email" {
 		if verified, there := claims["email_verified"]; there && string(verified) != "true" && string(verified) != `"true"` {
@@ -103,7 +105,7 @@ func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w 
 		return w, login, fmt.Errorf("the token expired at %s, leeway %s; now is %s", stamp(expires), i.Leeway, stamp(at))
 	}
 	for _, claim := range []struct{ name, wrong string }{
-		{"nbf", "is not valid before"}, {"iat", "claims to be issued at"}, {"auth_time", "claims a login at"},
+		{"nbf", "is not valid before"}, {"iat", "claims to be issued at"}, {i.AuthTimeClaim, "claims a login at"},
 	} {
 		begins, there, err := instant(claims, claim.name)
 		switch {
@@ -119,7 +121,7 @@ func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w 
 			return w, login, fmt.Errorf("the token %s %s (%s), leeway %s; now is %s", claim.wrong, stamp(begins), claim.name,
 				i.Leeway, stamp(at))
 		}
-		if claim.name == "auth_time" {
+		if claim.name == i.AuthTimeClaim {
 			login = begins
 		}
 	}
@@ -127,22 +129,6 @@ func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w 
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-// groups reads the groups claim: texts, or one text. Groups that the issuer left out of the token for their number
-// (distributed claims, OpenID Connect Core section 5.6.2) are an error and not "no groups": who is in an isolated
-// audience by a group would otherwise leave it.
-func (i *issuer) groups(claims map[string]json.RawMessage) ([]string, error) {
-	elsewhere := map[string]json.RawMessage{}
-	if raw, there := claims["_claim_names"]; there && json.Unmarshal(raw, &elsewhere) != nil {
-		return nil, errors.New("the token's _claim_names is no object")
-	}
-	_, distributed := elsewhere[i.GroupsClaim]
-	if overflow, there := claims["hasgroups"]; distributed || there && string(overflow) != "false" {
-		return nil, fmt.Errorf("the token only says where to ask for its user's groups; let issuer %s emit fewer",
-			i.Name)
-	}
-	return texts(claims, i.GroupsClaim, maxGroups)
-}
 
 // name reads a claim that names someone.
 func name(claims map[string]json.RawMessage, claim string) (string, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/jwks"
 )
 
 // The limits of an issuer's settings.
@@ -19,8 +20,7 @@ const (
 )
 
 // algorithms are those that a token may be signed with: asymmetric all, since whoever verifies an HMAC can forge it.
-var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512,
-	jose.PS256, jose.PS384, jose.PS512, jose.EdDSA}
+var algorithms = jwks.Algorithms()
 
 // Issuer is whom we believe, about whom, and under which conditions.
 type Issuer struct {
@@ -29,17 +29,28 @@ type Issuer struct {
 	Audiences  []string // one of them must stand in aud
 	Algorithms []string // the alg values that are accepted, of RFC 7518 and RFC 8037; no default
 	Keys       jose.JSONWebKeySet
-	Type       string // the typ that tokens must have, for instance at+jwt (RFC 9068); "": none, JWT or at+jwt
+	Source     KeySource // where keys come from that change while we run; nil: Keys are all there will be
+	Type       string    // the typ that tokens must have, for instance at+jwt (RFC 9068); "": none, JWT or at+jwt
 	// Leeway is granted to exp, nbf, iat and auth_time for clocks that differ: 0 to 5 minutes.
-	Leeway      time.Duration
-	UserClaim   string // what names the user; "": sub
-	GroupsClaim string // "": groups
+	Leeway time.Duration
+	// SenderConstrained refuses tokens that are bound to no certificate (RFC 8705, section 3). Those that are bound count
+	// with their certificate only, whatever stands here.
+	SenderConstrained bool
+	// Claims by name, each a member of the payload itself: 1 to 256 letters, digits, '_', '-', ':' or a whole URL. There are
+	// no paths into objects.
+	UserClaim     string // a text that names the user; "": sub
+	GroupsClaim   string // an array of texts or one text; "": groups
+	ACRClaim      string // a text, how strong the login was; "": acr
+	AMRClaim      string // an array of texts or one text, how the user logged in; "": amr
+	AuthTimeClaim string // seconds since 1970, when the user logged in; "": auth_time
 }
 
 // issuer is an Issuer that was checked.
 type issuer struct {
 	Issuer
 	algorithms []jose.SignatureAlgorithm
+	mapped     []string // the claims that the settings map, by name
+	reads      []string // all claims that have a meaning here
 }
 
 // Verifier verifies tokens of the issuers that it was made with. But for a bounded memory of what it believed it is
@@ -47,8 +58,8 @@ type issuer struct {
 type Verifier struct {
 	byURL map[string]*issuer
 	// believed are tokens whose every check passed, byte for byte: comparing them costs a tenth of a digest and cannot
-	// collide, and a token has one spelling only. A user's window is judged on every call.
-	believed *identity.Memory[string, *identity.User]
+	// collide, and a token has one spelling only. What it stands on is judged on every call.
+	believed *identity.Memory[string, *belief]
 }
 
 // The tokens that need not be verified again: at most so many, of at most so many bytes.
@@ -62,7 +73,7 @@ const (
 // fits, two issuers of one name or URL. No issuers: every token is refused.
 func New(issuers []Issuer) (*Verifier, error) {
 	v := &Verifier{byURL: make(map[string]*issuer, len(issuers)),
-		believed: identity.NewMemory[string, *identity.User](maxBelieved, strings.Clone)}
+		believed: identity.NewMemory[string, *belief](maxBelieved, strings.Clone)}
 	names := map[string]bool{}
 	for _, settings := range issuers {
 		checked, err := checkIssuer(settings)
@@ -86,12 +97,6 @@ func checkIssuer(settings Issuer) (*issuer, error) {
 	checked := &issuer{Issuer: settings}
 	checked.Audiences = slices.Clone(settings.Audiences)
 	checked.Keys = jose.JSONWebKeySet{Keys: slices.Clone(settings.Keys.Keys)}
-	if checked.UserClaim == "" {
-		checked.UserClaim = "sub"
-	}
-	if checked.GroupsClaim == "" {
-		checked.GroupsClaim = "groups"
-	}
 	switch {
 	case !isIssuerName(settings.Name):
 		return nil, errors.New("its name is 1 to 64 letters, digits, '.', '-' or '_'")
@@ -102,15 +107,22 @@ func checkIssuer(settings Issuer) (*issuer, error) {
 	case settings.Leeway < 0 || settings.Leeway > maxLeeway:
 		return nil, fmt.Errorf("its leeway is %s; it lies between 0 and %s", settings.Leeway, maxLeeway)
 	}
+	if settings.Source != nil && len(settings.Keys.Keys) > 0 {
+		return nil, errors.New("it has keys of its own and a source of keys; name one of the two")
+	}
 	for i, key := range settings.Keys.Keys {
-		if err := checkKey(key); err != nil {
+		if err := jwks.CheckKey(key); err != nil {
 			return nil, fmt.Errorf("key %d of its key set: %w", i+1, err)
 		}
+	}
+	if err := checked.nameClaims(); err != nil {
+		return nil, err
 	}
 	return checked, checked.allow(settings.Algorithms)
 }
 
-// allow takes the algorithms over if each is one that we accept and has a key.
+// allow takes the algorithms over if each is one that we accept and has a key. Which keys a source will have is not known
+// yet.
 func (i *issuer) allow(names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("it lists no algorithm; write the ones it signs with, of %s", join(algorithms))
@@ -120,7 +132,8 @@ func (i *issuer) allow(names []string) error {
 		if !slices.Contains(algorithms, algorithm) {
 			return fmt.Errorf("algorithm %q is not accepted; write one of %s", name, join(algorithms))
 		}
-		if !slices.ContainsFunc(i.Keys.Keys, func(key jose.JSONWebKey) bool { return fits(key, algorithm) }) {
+		fits := func(key jose.JSONWebKey) bool { return jwks.Fits(key, algorithm) }
+		if i.Source == nil && !slices.ContainsFunc(i.Keys.Keys, fits) {
 			return fmt.Errorf("its key set has no key for %s; remove the algorithm or correct the key set", name)
 		}
 		i.algorithms = append(i.algorithms, algorithm)

@@ -64,7 +64,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestNewWithoutIssuers(t *testing.T) {
 	v := newVerifier(t)
-	if user, err := v.Verify(sign(corpEC, header(nil), claims(nil)), now); err == nil {
+	if user, err := v.Verify(sign(corpEC, header(nil), claims(nil)), nobody, now); err == nil {
 		t.Errorf("accepted %+v", user)
 	}
 }
@@ -76,7 +76,7 @@ func TestNewKeepsItsOwn(t *testing.T) {
 	settings.Keys.Keys[0].Key = strangersEC.Public()
 	settings.Audiences[0] = "elsewhere"
 	settings.Algorithms[0] = "RS256"
-	if _, err := v.Verify(sign(corpEC, header(nil), claims(nil)), now); err != nil {
+	if _, err := v.Verify(sign(corpEC, header(nil), claims(nil)), nobody, now); err != nil {
 		t.Error(err)
 	}
 }
@@ -150,7 +150,7 @@ func TestParsedKeysVerify(t *testing.T) {
 	settings := corp()
 	settings.Keys, settings.Algorithms = set, []string{"ES256", "ES384"}
 	v := newVerifier(t, settings)
-	if _, err := v.Verify(sign(corpEC, header(object{"kid": "a"}), claims(nil)), now); err != nil {
+	if _, err := v.Verify(sign(corpEC, header(object{"kid": "a"}), claims(nil)), nobody, now); err != nil {
 		t.Error(err)
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES384, Key: jose.JSONWebKey{Key: key, KeyID: "b"}}, nil)
@@ -165,7 +165,7 @@ func TestParsedKeysVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Verify(raw, now); err != nil {
+	if _, err := v.Verify(raw, nobody, now); err != nil {
 		t.Error(err)
 	}
 }

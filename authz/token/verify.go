@@ -13,11 +13,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/jwks"
 )
 
 // The limits of a token.
 const (
 	maxTokenBytes = 16 << 10
+	maxHeader     = 32 // members of a header; real ones have 2 to 5
 	maxKeyID      = 256
 	maxTries      = 16 // keys that a token without kid may be tried with
 )
@@ -26,25 +28,35 @@ const (
 // along. x5c and x5t are not refused, some issuers always send them; they are never looked at.
 var refusedHeaders = []string{"crit", "b64", "jwk", "jku", "x5u", "enc", "zip"}
 
+// readHeaders are the header members that mean something here.
+var readHeaders = append([]string{"alg", "kid", "typ"}, refusedHeaders...)
+
 // Verify believes a token or says which check failed, for the operator; the text never holds the token. The order is
-// fixed: shape, header, issuer, signature, claims, so that a claim is named only if its issuer made it.
+// fixed: shape, header, issuer, signature, claims, holder, so that a claim is named only if its issuer made it.
+//
+// holder is the certificate that the peer showed and that was verified, zero if there is none. A token that is bound to a
+// certificate (cnf x5t#S256, RFC 8705) counts only with that one; bound in any other way it counts with none.
 //
 // User.Token is exactly the window in which Verify believes the token: from the latest of nbf, iat and auth_time, less
 // the leeway, until exp and the leeway.
 //
-// What was believed once is not verified again while its window lasts. The user is shared and must not be modified.
-func (v *Verifier) Verify(raw string, at time.Time) (*identity.User, error) {
-	if user, ok := v.believed.Get(raw); ok && user.Token.Covers(at) {
-		return user, nil
+// What was believed once is not verified again while its window lasts and its issuer's keys stay the same; who may hold it
+// is judged on every call. The user is shared and must not be modified.
+func (v *Verifier) Verify(raw string, holder identity.Thumbprint, at time.Time) (*identity.User, error) {
+	if b, ok := v.believed.Get(raw); ok && b.holds(at) {
+		return b.heldBy(holder)
 	}
-	user, err := v.verify(raw, at)
-	if err == nil && len(raw) <= maxBelievedBytes {
-		v.believed.Put(raw, user)
+	b, err := v.verify(raw, at)
+	if err != nil {
+		return nil, err
 	}
-	return user, err
+	if len(raw) <= maxBelievedBytes {
+		v.believed.Put(raw, b)
+	}
+	return b.heldBy(holder)
 }
 
-func (v *Verifier) verify(raw string, at time.Time) (*identity.User, error) {
+func (v *Verifier) verify(raw string, at time.Time) (*belief, error) {
 	header, claims, payload, err := split(raw)
 	if err != nil {
 		return nil, err
@@ -57,10 +69,22 @@ func (v *Verifier) verify(raw string, at time.Time) (*identity.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := from.checkSignature(raw, payload, algorithm, keyID); err != nil {
+	keys, err := from.keysAt(at)
+	if err != nil {
 		return nil, err
 	}
-	return from.user(claims, at)
+	if err := from.checkSignature(keys, raw, payload, algorithm, keyID); err != nil {
+		return nil, err
+	}
+	user, err := from.user(claims, at)
+	if err != nil {
+		return nil, err
+	}
+	holder, err := from.confirmation(claims)
+	if err != nil {
+		return nil, err
+	}
+	return &belief{user: user, from: from, keys: keys, holder: holder}, nil
 }
 
 // split takes a compact JWS apart and reads header and payload strictly. Only the one canonical base64url spelling is
@@ -85,10 +109,10 @@ func split(raw string) (header, claims map[string]json.RawMessage, payload []byt
 			return nil, nil, nil, fmt.Errorf("the token's %s is empty", name)
 		}
 	}
-	if header, err = parseObject(decoded[0]); err != nil {
+	if header, err = jwks.ParseObject(decoded[0]); err != nil {
 		return nil, nil, nil, fmt.Errorf("the token's header: %w", err)
 	}
-	if claims, err = parseObject(decoded[1]); err != nil {
+	if claims, err = jwks.ParseObject(decoded[1]); err != nil {
 		return nil, nil, nil, fmt.Errorf("the token's payload: %w", err)
 	}
 	return header, claims, decoded[1], nil
@@ -119,6 +143,12 @@ func (v *Verifier) issuerOf(claims map[string]json.RawMessage) (*issuer, error) 
 
 // checkHeader returns the algorithm and, if the token names one, the key.
 func (i *issuer) checkHeader(header map[string]json.RawMessage) (jose.SignatureAlgorithm, *string, error) {
+	if len(header) > maxHeader {
+		return "", nil, fmt.Errorf("the token's header has %d members; the limit is %d", len(header), maxHeader)
+	}
+	if err := checkSpelling("header", header, readHeaders); err != nil {
+		return "", nil, err
+	}
 	for _, name := range refusedHeaders {
 		if _, there := header[name]; there {
 			return "", nil, fmt.Errorf("the token's header has %q, which is not taken", name)
@@ -170,14 +200,15 @@ func shortType(typ string) string {
 }
 
 // checkSignature tries the keys that fit: those of the token's kid, or without one all, up to maxTries.
-func (i *issuer) checkSignature(raw string, payload []byte, algorithm jose.SignatureAlgorithm, keyID *string) error {
+func (i *issuer) checkSignature(keys *jose.JSONWebKeySet, raw string, payload []byte,
+	algorithm jose.SignatureAlgorithm, keyID *string) error {
 	parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
 		return errors.New("the token is no JWS that can be verified")
 	}
 	tried := 0
-	for _, key := range i.Keys.Keys {
-		if keyID != nil && key.KeyID != *keyID || !fits(key, algorithm) {
+	for _, key := range keys.Keys {
+		if keyID != nil && key.KeyID != *keyID || !jwks.Fits(key, algorithm) {
 			continue
 		}
 		if tried++; tried > maxTries {
@@ -186,6 +217,9 @@ func (i *issuer) checkSignature(raw string, payload []byte, algorithm jose.Signa
 		if signed, err := parsed.Verify(key.Key); err == nil && bytes.Equal(signed, payload) {
 			return nil
 		}
+	}
+	if i.Source != nil && (tried == 0 || keyID == nil) {
+		i.Source.Ask() // a wrong signature of a key that is known is no reason to
 	}
 	switch {
 	case tried == 0 && keyID != nil:

@@ -40,7 +40,7 @@ func FuzzVerifyAcceptsOnlySigned(f *testing.F) {
 	f.Add("a.b.c.d.e")
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, raw string) {
-		user, err := v.Verify(raw, now)
+		user, err := v.Verify(raw, nobody, now)
 		if (user == nil) == (err == nil) {
 			t.Fatalf("user %v and error %v", user, err)
 		}
@@ -60,7 +60,7 @@ func FuzzSignedClaimsAreWhole(f *testing.F) {
 		if payload == "" {
 			return
 		}
-		user, err := v.Verify(signRaw(corpEd, []byte(`{"alg":"EdDSA"}`), []byte(payload)), now)
+		user, err := v.Verify(signRaw(corpEd, []byte(`{"alg":"EdDSA"}`), []byte(payload)), nobody, now)
 		if err != nil {
 			return
 		}
@@ -71,7 +71,7 @@ func FuzzSignedClaimsAreWhole(f *testing.F) {
 		if err := json.Unmarshal([]byte(payload), &plain); err != nil {
 			t.Fatalf("%q: believed, and the standard decoder cannot read it: %v", payload, err)
 		}
-		if user.Issuer != "corp" || user.Subject == "" || user.Name != user.Subject || !user.Token.Covers(now) {
+		if user.Issuer != "corp" || user.Subject == "" || user.Name != user.Subject || plain.Sub != user.Subject || !user.Token.Covers(now) {
 			t.Fatalf("%q: believed as %+v", payload, user)
 		}
 		for _, text := range append([]string{user.Name, "x" + user.ACR}, append(user.Groups, user.AMR...)...) {
@@ -97,7 +97,7 @@ func TestVerifyFlips(t *testing.T) {
 			return
 		}
 		raw[at] = to
-		if user, err := v.Verify(string(raw), now); err == nil {
+		if user, err := v.Verify(string(raw), nobody, now); err == nil {
 			t.Fatalf("believed as %+v", user)
 		}
 	})
@@ -110,7 +110,7 @@ func TestVerifyAnywhen(t *testing.T) {
 		begin := now.Unix() + rapid.Int64Range(-100, 100).Draw(t, "begin")
 		end := now.Unix() + rapid.Int64Range(-100, 100).Draw(t, "end")
 		raw := sign(corpEd, header(object{"alg": "EdDSA", "kid": "ed"}), claims(object{"iat": nil, "nbf": begin, "exp": end}))
-		user, err := v.Verify(raw, now)
+		user, err := v.Verify(raw, nobody, now)
 		window := identity.Validity{NotBefore: now.Add(secondsFrom(begin)), NotAfter: now.Add(secondsFrom(end))}
 		window.NotBefore, window.NotAfter = window.NotBefore.Add(-leeway), window.NotAfter.Add(leeway)
 		if (err == nil) != window.Covers(now) {

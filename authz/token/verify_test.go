@@ -22,7 +22,7 @@ func TestVerifyUser(t *testing.T) {
 	raw := sign(corpEC, header(object{"typ": "application/AT+jwt", "x5c": []string{}}), claims(object{
 		"aud": []string{"other", "https://app.acme.example"}, "acr": "phr", "amr": []string{"hwk", "pin"},
 		"auth_time": login.Unix()}))
-	got, err := v.Verify(raw, now)
+	got, err := v.Verify(raw, nobody, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestVerifyUser(t *testing.T) {
 
 	raw = sign(partnerEC, header(object{"typ": "AT+JWT"}), claims(object{"iss": partnerURL, "email": "bo@partner.example",
 		"email_verified": true, "roles": "contractors", "groups": []int{1}, "nbf": nil, "iat": nil}))
-	if got, err = v.Verify(raw, now); err != nil {
+	if got, err = v.Verify(raw, nobody, now); err != nil {
 		t.Fatal(err)
 	}
 	want = &identity.User{Issuer: "partner", Name: "bo@partner.example", Subject: "u-1", Groups: []string{"contractors"},
@@ -61,7 +61,7 @@ func TestVerifyKeys(t *testing.T) {
 		"hasgroups false":        sign(corpEC, header(nil), claims(object{"hasgroups": false})),
 		"other claims elsewhere": sign(corpEC, header(nil), claims(object{"_claim_names": object{"address": "src1"}})),
 	} {
-		if _, err := v.Verify(raw, now); err != nil {
+		if _, err := v.Verify(raw, nobody, now); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -218,7 +218,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			user, err := v.Verify(c.raw, now)
+			user, err := v.Verify(c.raw, nobody, now)
 			if err == nil || user != nil {
 				t.Fatalf("accepted as %+v", user)
 			}
@@ -276,7 +276,7 @@ func TestVerifyBoundaries(t *testing.T) {
 				{begin.Add(-grant - 1), false}, {begin.Add(-grant), true}, {now, true},
 				{end.Add(grant - 1), true}, {end.Add(grant), false}, {time.Time{}, false},
 			} {
-				user, err := v.Verify(raw, c.at)
+				user, err := v.Verify(raw, nobody, c.at)
 				if (err == nil) != c.want {
 					t.Errorf("%s, leeway %s, at %s: error %v, want accepted %v", claim, grant, c.at, err, c.want)
 				}
@@ -299,7 +299,7 @@ func TestVerifyLastOfManyBegins(t *testing.T) {
 		for j, claim := range order {
 			set[claim] = now.Unix() - 30 + int64(10*j)
 		}
-		user, err := v.Verify(sign(corpEC, header(nil), claims(set)), now)
+		user, err := v.Verify(sign(corpEC, header(nil), claims(set)), nobody, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,10 +323,10 @@ func TestVerifyTriesBounded(t *testing.T) {
 		}
 		settings.Keys.Keys = append(settings.Keys.Keys, jose.JSONWebKey{Key: corpEC.Public(), KeyID: "ec"})
 		v := newVerifier(t, settings)
-		if _, err := v.Verify(sign(corpEC, header(object{"kid": nil}), claims(nil)), now); (err == nil) != c.want {
+		if _, err := v.Verify(sign(corpEC, header(object{"kid": nil}), claims(nil)), nobody, now); (err == nil) != c.want {
 			t.Errorf("%d keys before the right one: %v", c.strangers, err)
 		}
-		if _, err := v.Verify(sign(corpEC, header(nil), claims(nil)), now); err != nil {
+		if _, err := v.Verify(sign(corpEC, header(nil), claims(nil)), nobody, now); err != nil {
 			t.Errorf("with its kid: %v", err)
 		}
 	}

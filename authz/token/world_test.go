@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/token"
 )
 
@@ -28,6 +29,8 @@ const (
 
 var (
 	now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+	nobody identity.Thumbprint // who shows no certificate
 
 	corpEC      = newEC(elliptic.P256())
 	corpEC384   = newEC(elliptic.P384())

@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/config"
@@ -111,24 +114,62 @@ func newAuthority(s *config.Settings) (*identity.Authority, error) {
 	return identity.NewAuthority(options)
 }
 
-// newVerifier reads the key sets of the token issuers.
-func newVerifier(s *config.Settings) (*token.Verifier, error) {
+// newVerifier reads the key sets of the token issuers; those that are fetched are returned to be run.
+func newVerifier(s *config.Settings, o *observer) (*token.Verifier, []part, error) {
 	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
+	var fetched []part
+	counts := newKeyCounts(o)
 	for i, x := range s.Identity.Issuers {
-		raw, err := os.ReadFile(x.JWKSFile)
-		if err != nil {
-			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %w", i, err)
+		var events jwks.Events
+		if x.JWKSURL != "" {
+			events = o.keys(x.Name, counts)
 		}
-		keys, err := token.ParseJWKS(raw)
+		keys, source, err := issuerKeys(x, events)
 		if err != nil {
-			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %s: %w", i, x.JWKSFile, err)
+			return nil, nil, fmt.Errorf("identity.issuers[%d].%w", i, err)
 		}
 		issuers = append(issuers, token.Issuer{
 			Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, Algorithms: x.Algorithms, Keys: keys, Type: x.Type,
-			Leeway: x.Leeway, UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups,
+			Leeway: x.Leeway, SenderConstrained: x.SenderConstrained == config.ConstrainedRequired,
+			UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups, ACRClaim: x.Claims.ACR, AMRClaim: x.Claims.AMR,
+			AuthTimeClaim: x.Claims.AuthTime,
 		})
+		if source != nil {
+			issuers[i].Source = source
+			fetched = append(fetched, part{"keys of issuer " + x.Name, source.Run})
+		}
 	}
-	return token.New(issuers)
+	verifier, err := token.New(issuers)
+	return verifier, fetched, err
+}
+
+// issuerKeys reads the keys of an issuer from its file, or says where they are fetched. The error begins with the setting.
+func issuerKeys(x config.Issuer, events jwks.Events) (keys jose.JSONWebKeySet, fetched *jwks.Remote, err error) {
+	if x.JWKSURL == "" {
+		raw, err := os.ReadFile(x.JWKSFile)
+		if err != nil {
+			return keys, nil, fmt.Errorf("jwksFile: %w", err)
+		}
+		if keys, err = jwks.Parse(raw); err != nil {
+			return keys, nil, fmt.Errorf("jwksFile: %s: %w", x.JWKSFile, err)
+		}
+		return keys, nil, nil
+	}
+	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: events}
+	if x.JWKSCAFile != "" {
+		pem, err := os.ReadFile(x.JWKSCAFile)
+		if err != nil {
+			return keys, nil, fmt.Errorf("jwksCAFile: %w", err)
+		}
+		options.Roots = x509.NewCertPool()
+		if !options.Roots.AppendCertsFromPEM(pem) {
+			return keys, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
+		}
+	}
+	if fetched, err = jwks.New(options); err != nil {
+		return keys, nil, fmt.Errorf("jwksURL: %w", err)
+	}
+	return keys, fetched, nil
 }
 
 // newSources makes the adapters of the sources.

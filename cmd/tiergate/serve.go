@@ -48,6 +48,7 @@ type sidecar struct {
 	xds      *xds.Server
 	health   *health.Server
 	reloader *reloader
+	keys     []part // what fetches the keys of token issuers
 }
 
 func runServe(ctx context.Context, s *config.Settings) error {
@@ -87,15 +88,17 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := newVerifier(s)
+	verifier, fetched, err := newVerifier(s, o)
 	if err != nil {
 		return nil, err
 	}
+	o.bearers(s.Identity.Issuers)
 	recorder, err := newRecorder(s, o)
 	if err != nil {
 		return nil, err
 	}
-	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer()}
+	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer(),
+		keys: fetched}
 	sc.replica = replica.New(store, replica.Options{
 		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
 		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
@@ -173,6 +176,7 @@ func (sc *sidecar) parts() ([]part, error) {
 			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
 		}},
 	}
+	parts = slices.Insert(parts, 0, sc.keys...)
 	if sc.evidence != nil { // before authz, so that it ends after it
 		parts = slices.Insert(parts, 0, part{"evidence", sc.evidence.Run})
 	}

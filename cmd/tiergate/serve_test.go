@@ -114,6 +114,13 @@ func TestServeRefusesToStart(t *testing.T) {
 			},
 			[]string{"identity.issuers[0].jwksFile", "corp-jwks.json"},
 		},
+		"the CA of a key set holds no certificate": {
+			func(t *testing.T, s *stage.Stage) {
+				edit(t, s.Settings(), "jwksFile: pki/corp-jwks.json",
+					"jwksURL: https://127.0.0.1:1/keys\n      jwksCAFile: pki/corp-jwks.json")
+			},
+			[]string{"identity.issuers[0].jwksCAFile", "corp-jwks.json holds no PEM certificate"},
+		},
 		"a secret can be read by others": {
 			func(t *testing.T, s *stage.Stage) {
 				if err := os.Chmod(s.Path("secrets", "acme-mdm.whsec"), 0o644); err != nil {

@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 // maxDepth bounds how deep objects and arrays may nest.
 const maxDepth = 32
 
-// parseObject reads one JSON object into its members, and refuses whatever two readers may read differently: a name
+// ParseObject reads one JSON object into its members, and refuses whatever two readers may read differently: a name
 // that stands twice in one object at any depth (encoding/json takes the last, others the first), bytes that are not
 // UTF-8, data behind the object, nesting beyond maxDepth. Names are compared byte for byte, in their case.
-func parseObject(data []byte) (map[string]json.RawMessage, error) {
+func ParseObject(data []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("it is not UTF-8")
 	}
