@@ -69,8 +69,11 @@ func LookupAttribute(name string) (Attribute, bool) {
 	return Attribute{}, false
 }
 
-// Accepts reports whether v is something this attribute can be: of its kind and, for an enumeration, on its scale.
-// Unknown is always accepted: every attribute is tri-state.
+// MaxTextBytes is the longest text that a fact may have. What a policy's expression may cost is reckoned with it.
+const MaxTextBytes = 200
+
+// Accepts reports whether v is something this attribute can be: of its kind, for an enumeration on its scale, and no longer
+// than MaxTextBytes. Unknown is always accepted: every attribute is tri-state.
 func (a Attribute) Accepts(v Value) bool {
 	switch {
 	case !v.Known():
@@ -80,7 +83,7 @@ func (a Attribute) Accepts(v Value) bool {
 	case len(a.Scale) > 0:
 		return slices.Contains(a.Scale, v.text)
 	}
-	return true
+	return len(v.text) <= MaxTextBytes
 }
 
 // worse returns the less healthy of two known values of this attribute; where "less healthy" has no meaning (two

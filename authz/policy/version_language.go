@@ -17,9 +17,8 @@ import (
 	"github.com/tiergate/tiergate/signals"
 )
 
-// maxAttributeText is the longest text of an attribute, in bytes, that a source lets in (package
-// signals/source/standard).
-const maxAttributeText = 200
+// maxAttributeText is the longest text of an attribute, in bytes, that the receiver lets in.
+const maxAttributeText = signals.MaxTextBytes
 
 // maxNodes bounds the operators, names and values of an expression, those that all and exists are made of included.
 // CEL's limit on costs takes && and literals for free, so this is what bounds a loop's body.

@@ -17,9 +17,6 @@ import (
 // Type is the one type of event that this source reads.
 const Type = "device.posture.updated"
 
-// maxText is the longest text that an attribute may have, in bytes.
-const maxText = 200
-
 // event is the body. Members that it does not name are refused.
 type event struct {
 	Type      string    `json:"type"`
@@ -114,7 +111,7 @@ func (d data) facts() ([]signals.Fact, error) {
 			return nil, fmt.Errorf("%s: %.60q is not what it can be; it is %s", path, value, kindOf(attribute))
 		}
 		if text, ok := value.AsText(); ok && !printable(text) {
-			return nil, fmt.Errorf("%s: a text has 1 to %d bytes and no control characters", path, maxText)
+			return nil, fmt.Errorf("%s: a text has 1 to %d bytes and no control characters", path, signals.MaxTextBytes)
 		}
 		facts = append(facts, signals.Fact{Attribute: name, Value: value, Path: path, Observed: d.ObservedAt})
 	}
@@ -122,7 +119,7 @@ func (d data) facts() ([]signals.Fact, error) {
 }
 
 func printable(text string) bool {
-	return text != "" && len(text) <= maxText && utf8.ValidString(text) &&
+	return text != "" && len(text) <= signals.MaxTextBytes && utf8.ValidString(text) &&
 		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
