@@ -107,11 +107,11 @@ func (d data) facts() ([]signals.Fact, error) {
 		if !found {
 			return nil, fmt.Errorf("%.80s: there is no such attribute; there are %s", path, vocabulary())
 		}
+		if text, ok := value.AsText(); ok && attribute.Kind == signals.KindText && !printable(text) {
+			return nil, fmt.Errorf("%s: a text has 1 to %d bytes and no control characters", path, signals.MaxTextBytes)
+		}
 		if !attribute.Accepts(value) {
 			return nil, fmt.Errorf("%s: %.60q is not what it can be; it is %s", path, value, kindOf(attribute))
-		}
-		if text, ok := value.AsText(); ok && !printable(text) {
-			return nil, fmt.Errorf("%s: a text has 1 to %d bytes and no control characters", path, signals.MaxTextBytes)
 		}
 		facts = append(facts, signals.Fact{Attribute: name, Value: value, Path: path, Observed: d.ObservedAt})
 	}
