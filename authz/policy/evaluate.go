@@ -25,13 +25,14 @@ func (p *Policy) Evaluate(in *Input) Verdict {
 	assessment := p.assessment(&in.Device)
 	h := hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At)}
 	h.applicable()
-	if v.Reason, v.Detail = identified(tier, in, h.judgesDevice()); v.Reason != ReasonUndecided {
+	device := h.judgesDevice()
+	if v.Reason, v.Detail = identified(tier, in, device); v.Reason != ReasonUndecided {
 		return v
 	}
-	if v.Reason, v.Detail = p.admitted(route, tier, in, assessment); v.Reason != ReasonUndecided {
+	if v.Reason, v.Detail = h.admitted(); v.Reason != ReasonUndecided {
 		return v
 	}
-	if h.judgesDevice() {
+	if device {
 		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			h.monitorGap(&v)
 			return v
@@ -138,26 +139,23 @@ func (p *Policy) assessment(d *Device) *Assessment {
 
 // admitted judges audiences. Isolation first: a member of an isolated audience, or who may be one, reaches only routes
 // that list it, whatever else they belong to.
-func (p *Policy) admitted(r *route, t *tier, in *Input, a *Assessment) (Reason, string) {
-	bound := in.Subject.Device != signals.Alias{}
-	identified := t.identify == IdentifyUserDevice
-	var owned ownership
-	if a != nil {
-		owned = a.owned
-	}
-	for _, i := range p.isolated {
-		if !listed(r.audiences, i) && p.audiences[i].holds(&in.Subject, bound, identified, owned) != outside {
+func (h *hearing) admitted() (Reason, string) {
+	bound, identified, owned := h.membershipOf()
+	for _, i := range h.policy.isolated {
+		a := &h.policy.audiences[i]
+		if !listed(h.route.audiences, i) && a.holds(&h.in.Subject, bound, identified, owned) != outside {
 			return ReasonIsolated, fmt.Sprintf("the subject belongs to isolated audience %s, which route %s does not list",
-				p.audiences[i].name, r.name)
+				a.name, h.route.name)
 		}
 	}
-	for _, i := range r.audiences {
-		membership := p.audiences[i].holds(&in.Subject, bound, identified, owned)
-		if membership == member || membership == maybe && p.audiences[i].isolated {
+	for _, i := range h.route.audiences {
+		a := &h.policy.audiences[i]
+		membership := a.holds(&h.in.Subject, bound, identified, owned)
+		if membership == member || membership == maybe && a.isolated {
 			return ReasonUndecided, ""
 		}
 	}
-	return ReasonAudience, "the subject is in none of the audiences of route " + r.name
+	return ReasonAudience, "the subject is in none of the audiences of route " + h.route.name
 }
 
 func listed(list []int, i int) bool {
