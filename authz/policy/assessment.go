@@ -47,7 +47,8 @@ func (p *Policy) Assess(posture *signals.Posture) *Assessment {
 	owner, _ := view.newest("ownership").AsText()
 	a := &Assessment{
 		policy: p, device: posture.Device, revision: posture.Revision, platform: platform, owned: ownership{value: owner},
-		newest: view.newestReport(), sources: view.sources(), signals: make([]judgement, 0, len(p.signals)),
+		newest: view.newestReport(), sources: unique.Make(strings.Join(view.sourcesOf(nil), "\n")),
+		signals: make([]judgement, 0, len(p.signals)),
 	}
 	a.empty = a.newest == math.MinInt64
 	for i := range p.signals {
@@ -99,47 +100,51 @@ func (s *signal) alarms(view view) []vote {
 	return alarms
 }
 
-// vote judges the signal by one source's own facts; what that source has never reported comes from the merged posture.
+// word is what a source's vote takes one attribute for. The zero word is unknown.
+type word struct {
+	value     signals.Value
+	agesAt    int64 // ns since 1970
+	withdrawn bool  // the source has since said that it cannot tell
+}
+
+// word is a source's own fact; what the source has never reported comes from the merged posture.
+func (v *variant) word(view view, source, attribute string) word {
+	fact, ok, withdrawn := view.own(attribute, source)
+	if !ok {
+		if fact, ok = view.other(attribute); !ok {
+			return word{withdrawn: withdrawn}
+		}
+	}
+	return word{value: fact.Value, agesAt: nanos(fact.AgesFrom().Add(v.maxAge)), withdrawn: withdrawn}
+}
+
+// vote judges the signal by one source's words.
 func (v *variant) vote(view view, source string) vote {
-	// Each fact ages by itself, and what the others still say may be enough: false && unknown is false. The more is
-	// unknown the less is decided, so the vote is worth something up to one instant.
+	words := make(map[string]word, len(v.expression.attributes))
 	var ageing []int64
+	for _, attribute := range v.expression.attributes {
+		w := v.word(view, source, attribute)
+		words[attribute] = w
+		if w.value.Known() && !w.withdrawn {
+			ageing = append(ageing, w.agesAt)
+		}
+	}
 	judge := func(from int64) Status {
 		return v.expression.judge(func(attribute string) signals.Value {
-			fact, ok, unknownSince := view.own(attribute, source)
-			switch {
-			case unknownSince:
-				return signals.Unknown
-			case !ok:
-				if fact, ok = view.other(attribute); !ok {
-					return signals.Unknown
-				}
+			if w := words[attribute]; !w.withdrawn && w.agesAt >= from {
+				return w.value
 			}
-			at := nanos(fact.AgesFrom().Add(v.maxAge))
-			if from == math.MinInt64 {
-				ageing = append(ageing, at)
-			}
-			if at < from {
-				return signals.Unknown
-			}
-			return fact.Value
+			return signals.Unknown
 		})
 	}
 	status, ages := judge(math.MinInt64), int64(math.MinInt64)
 	if status != StatusUnknown {
+		// Each fact ages by itself, and what the others still say may be enough: false && unknown is false. The more is
+		// unknown the less is decided, so the vote is worth something up to one instant.
 		slices.Sort(ageing)
 		ages = v.expression.lasting(slices.Compact(ageing), judge)
 	}
-	lastKnown := v.expression.judge(func(attribute string) signals.Value {
-		fact, ok, _ := view.own(attribute, source)
-		if !ok {
-			fact, ok = view.other(attribute)
-		}
-		if !ok {
-			return signals.Unknown
-		}
-		return fact.Value
-	})
+	lastKnown := v.expression.judge(func(attribute string) signals.Value { return words[attribute].value })
 	return vote{source: unique.Make(source), status: status, alarm: lastKnown == StatusFailing, agesAt: ages}
 }
 
@@ -322,28 +327,16 @@ func (v view) newest(attribute string) signals.Value {
 	return fact.Value
 }
 
-// sourcesOf lists, sorted, the sources that report any of the attributes.
+// sourcesOf lists, sorted, the sources that report any of the attributes; nil: anything that they may state.
 func (v view) sourcesOf(attributes []string) []string {
 	var sources []string
 	for _, f := range v.posture.Facts {
-		if slices.Contains(attributes, f.Attribute) && v.may(f.Source, f.Attribute) {
+		if (attributes == nil || slices.Contains(attributes, f.Attribute)) && v.may(f.Source, f.Attribute) {
 			sources = append(sources, f.Source)
 		}
 	}
 	slices.Sort(sources)
 	return slices.Compact(sources)
-}
-
-// sources lists, sorted, the sources that have a fact of the device that they may state.
-func (v view) sources() unique.Handle[string] {
-	var names []string
-	for _, f := range v.posture.Facts {
-		if v.may(f.Source, f.Attribute) {
-			names = append(names, f.Source)
-		}
-	}
-	slices.Sort(names)
-	return unique.Make(strings.Join(slices.Compact(names), "\n"))
 }
 
 // newestReport is the latest instant from which a fact of the device ages.

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -94,10 +95,10 @@ func (c *compiler) policy() *Policy {
 	}
 	for i := range p.tiers {
 		t := &c.spec.Tiers[i]
-		p.tiers[i].demanded = lists(index, t.Require, t.DenyUnless, t.StepUp, t.Advise)
+		p.tiers[i].demanded = compiled(index, t.entries(), t.StepUp)
 		for j := range p.tiers[i].stricter {
 			s := &t.Stricter[j]
-			p.tiers[i].stricter[j].demanded = lists(index, s.Require, s.DenyUnless, s.StepUp, nil)
+			p.tiers[i].stricter[j].demanded = compiled(index, s.entries(), s.StepUp)
 		}
 	}
 	for i := range p.audiences {
@@ -127,22 +128,11 @@ func (c *compiler) policy() *Policy {
 	return p
 }
 
-func lists(index map[string]int, require []Demand, denyUnless []DenyUnless, stepUp *StepUpDemand, advise []Demand) demanded {
+func compiled(index map[string]int, entries iter.Seq2[List, DenyUnless], stepUp *StepUpDemand) demanded {
 	all := demanded{stepUp: stepUp}
-	for _, d := range require {
-		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListRequire, maxAge: d.MaxAge})
-	}
-	for _, d := range denyUnless {
-		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListDenyUnless, maxAge: d.MaxAge,
+	for list, d := range entries {
+		all.demands = append(all.demands, demand{signal: index[d.Signal], list: list, maxAge: d.MaxAge,
 			noteIfUnknown: d.OnUnknown == OnUnknownNote})
-	}
-	if stepUp != nil {
-		for _, d := range stepUp.Signals {
-			all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListStepUp, maxAge: d.MaxAge})
-		}
-	}
-	for _, d := range advise {
-		all.demands = append(all.demands, demand{signal: index[d.Signal], list: ListAdvise, maxAge: d.MaxAge})
 	}
 	return all
 }

@@ -30,11 +30,7 @@ func (c *compiler) exceptions() {
 // compiledExceptions puts the exceptions to the routes that they name.
 func (c *compiler) compiledExceptions(routes map[string]*route) {
 	for i := range c.spec.Exceptions {
-		e := &exception{Exception: &c.spec.Exceptions[i]}
-		for _, device := range e.Devices {
-			alias, _ := parseExceptionDevice(device) // judged by the rules
-			e.devices = append(e.devices, alias)
-		}
+		e := &exception{Exception: &c.spec.Exceptions[i], devices: devicesOf(&c.spec.Exceptions[i])}
 		for _, name := range e.Routes {
 			if r := routes[name]; !slices.Contains(r.exceptions, e) {
 				r.exceptions = append(r.exceptions, e)
@@ -45,9 +41,11 @@ func (c *compiler) compiledExceptions(routes map[string]*route) {
 
 // identities checks the inventory: each non-human identity has exactly one entry, and so one owner.
 func (c *compiler) identities() {
-	claimed := map[string]string{} // SPIFFE ID or pattern → entry
-	var patterns []identity.SPIFFEPattern
-	var owners []string
+	type claim struct {
+		pattern identity.SPIFFEPattern
+		entry   string
+	}
+	var claims []claim
 	for i := range c.spec.Identities {
 		d := &c.spec.Identities[i]
 		c.owner(KindIdentity, d.Meta)
@@ -71,16 +69,11 @@ func (c *compiler) identities() {
 				fault(field, err.Error(), "spiffe://DOMAIN/path, * for one segment, /** at the end for all below")
 				continue
 			}
-			other, taken := claimed[id]
-			for k := 0; !taken && k < len(patterns); k++ {
-				if patterns[k].Overlaps(pattern) {
-					other, taken = owners[k], true
-				}
+			if k := slices.IndexFunc(claims, func(c claim) bool { return c.pattern.Overlaps(pattern) }); k >= 0 {
+				fault(field, fmt.Sprintf("identity %q already stands for %s", claims[k].entry, id),
+					"one identity has one entry, and so one owner")
 			}
-			if taken {
-				fault(field, fmt.Sprintf("identity %q already stands for %s", other, id), "one identity has one entry, and so one owner")
-			}
-			claimed[id], patterns, owners = d.Meta.Name, append(patterns, pattern), append(owners, d.Meta.Name)
+			claims = append(claims, claim{pattern, d.Meta.Name})
 		}
 	}
 }

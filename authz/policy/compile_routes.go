@@ -54,6 +54,7 @@ func (c *compiler) compileRoutes() {
 		c.hosts[r.Meta.Name] = hosts
 		c.routes = append(c.routes, compiled)
 	}
+	c.table = newTable(c.routes, c.hosts)
 	c.shadowed()
 	c.isolationShared()
 }
@@ -61,7 +62,6 @@ func (c *compiler) compileRoutes() {
 // shadowed reports routes that can never match: {name} goes before *, so a pattern with * is never reached where one with
 // {name} covers all that it does. One path stands for all: segments that no pattern spells out, and longer than any.
 func (c *compiler) shadowed() {
-	c.table = newTable(c.routes, c.hosts)
 	longest := 0
 	for _, r := range c.routes {
 		longest = max(longest, len(r.pattern))

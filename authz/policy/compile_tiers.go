@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -92,8 +93,8 @@ func (l *tierLists) tightens(s *signal, maxAge time.Duration, field string) {
 	for i := range s.variants {
 		longest = max(longest, s.variants[i].maxAge)
 	}
-	if base := tierMaxAge(l.tier, s.name); l.above && base != 0 {
-		longest = min(longest, base)
+	if _, base, _ := standing(l.tier.entries(), s.name); l.above && base.MaxAge != 0 {
+		longest = min(longest, base.MaxAge)
 	}
 	if longest > 0 && maxAge >= longest {
 		l.fault(field+".maxAge", fmt.Sprintf("%s does not tighten the %s that holds anyway", written(maxAge), written(longest)),
@@ -255,10 +256,8 @@ func (c *compiler) stricter(t *Tier, at int) {
 // shorter checks that an entry's login can be had, and that what it bounds it bounds more tightly than the tier.
 func (c *compiler) shorter(t *Tier, s *Stricter, field string) {
 	fault := func(key, message, help string) { c.fault(KindTier, t.Meta.Name, field+key, message, help) }
-	if s.StepUp != nil && t.StepUp != nil {
-		if len(t.StepUp.ACR) > 0 && len(s.StepUp.ACR) > 0 && !common(t.StepUp.ACR, s.StepUp.ACR) {
-			fault(".stepUp.acr", "no login has both one of these and one of the tier's", "name at least one that the tier accepts too")
-		}
+	if s.StepUp != nil && t.StepUp != nil && len(t.StepUp.ACR) > 0 && len(s.StepUp.ACR) > 0 && !common(t.StepUp.ACR, s.StepUp.ACR) {
+		fault(".stepUp.acr", "no login has both one of these and one of the tier's", "name at least one that the tier accepts too")
 	}
 	if s.Grace != nil {
 		switch base := t.Grace; {
@@ -287,66 +286,27 @@ var severityOf = map[List]int{ListAdvise: 1, ListStepUp: 2, ListRequire: 3, List
 
 // harder checks that an entry for an audience says more of a signal than the tier already does.
 func (c *compiler) harder(t *Tier, seen map[string]List, s *Stricter, field string) {
-	base := baseLists(t)
 	for _, signal := range slices.Sorted(maps.Keys(seen)) {
-		list, ok := base[signal]
-		if ok && (severityOf[seen[signal]] < severityOf[list] || severityOf[seen[signal]] == severityOf[list] && !tighter(t, s, signal)) {
+		list, base, ok := standing(t.entries(), signal)
+		if !ok {
+			continue
+		}
+		here, d, _ := standing(s.entries(), signal)
+		// In the same list of both, a shorter maxAge is more, or a denial where the tier only notes.
+		more := d.MaxAge != 0 || base.OnUnknown == OnUnknownNote && d.OnUnknown != OnUnknownNote
+		if severityOf[here] < severityOf[list] || here == list && !more {
 			c.fault(KindTier, t.Meta.Name, field, fmt.Sprintf("the tier already lists signal %q under %s", signal, list),
 				"remove it here; an entry for an audience only adds")
 		}
 	}
 }
 
-// tighter tells whether an entry for an audience says more than the tier of a signal that stands in the same list of both: a
-// shorter maxAge, or a denial where the tier only notes.
-func tighter(t *Tier, s *Stricter, signal string) bool {
-	for _, d := range s.DenyUnless {
-		for _, base := range t.DenyUnless {
-			if d.Signal == signal && base.Signal == signal {
-				return base.OnUnknown == OnUnknownNote && d.OnUnknown != OnUnknownNote || d.MaxAge != 0
-			}
-		}
-	}
-	for _, d := range s.Require {
-		if d.Signal == signal && d.MaxAge != 0 {
-			return true
-		}
-	}
-	return s.StepUp != nil && slices.ContainsFunc(s.StepUp.Signals, func(d Demand) bool { return d.Signal == signal && d.MaxAge != 0 })
-}
-
-// tierMaxAge is what the tier itself says of a signal's age; 0: nothing.
-func tierMaxAge(t *Tier, signal string) time.Duration {
-	demands := slices.Concat(t.Require, t.Advise)
-	if t.StepUp != nil {
-		demands = slices.Concat(demands, t.StepUp.Signals)
-	}
-	for _, d := range t.DenyUnless {
-		demands = append(demands, Demand{Signal: d.Signal, MaxAge: d.MaxAge})
-	}
-	for _, d := range demands {
+// standing finds where a signal stands in lists, in each of which it should be but once.
+func standing(entries iter.Seq2[List, DenyUnless], signal string) (List, DenyUnless, bool) {
+	for list, d := range entries {
 		if d.Signal == signal {
-			return d.MaxAge
+			return list, d, true
 		}
 	}
-	return 0
-}
-
-func baseLists(t *Tier) map[string]List {
-	lists := map[string]List{}
-	for _, d := range t.Require {
-		lists[d.Signal] = ListRequire
-	}
-	for _, d := range t.DenyUnless {
-		lists[d.Signal] = ListDenyUnless
-	}
-	for _, d := range t.Advise {
-		lists[d.Signal] = ListAdvise
-	}
-	if t.StepUp != nil {
-		for _, d := range t.StepUp.Signals {
-			lists[d.Signal] = ListStepUp
-		}
-	}
-	return lists
+	return "", DenyUnless{}, false
 }

@@ -120,9 +120,6 @@ func identified(t *tier, in *Input, device bool) (Reason, string) {
 	return ReasonUndecided, ""
 }
 
-// looksAtDevice tells whether the tier judges a device, whoever asks.
-func (t *tier) looksAtDevice() bool { return t.identify == IdentifyUserDevice || len(t.demands) > 0 }
-
 // assessment is the one that came with the device if it is of this policy and posture, else a new one.
 func (p *Policy) assessment(d *Device) *Assessment {
 	device, revision, known := d.Version()

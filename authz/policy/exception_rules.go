@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -171,22 +172,17 @@ func (r *exceptionRules) what(f *exceptionFaults, e *Exception) {
 
 // listsOf are the lists of a tier, of everybody and of any audience, in which a signal stands.
 func listsOf(t *Tier, signal string) []List {
-	var lists []List
-	add := func(require []Demand, denyUnless []DenyUnless, stepUp *StepUpDemand) {
-		named := func(d Demand) bool { return d.Signal == signal }
-		if slices.ContainsFunc(require, named) {
-			lists = append(lists, ListRequire)
-		}
-		if slices.ContainsFunc(denyUnless, func(d DenyUnless) bool { return d.Signal == signal }) {
-			lists = append(lists, ListDenyUnless)
-		}
-		if stepUp != nil && slices.ContainsFunc(stepUp.Signals, named) {
-			lists = append(lists, ListStepUp)
-		}
-	}
-	add(t.Require, t.DenyUnless, t.StepUp)
+	all := []iter.Seq2[List, DenyUnless]{t.entries()}
 	for i := range t.Stricter {
-		add(t.Stricter[i].Require, t.Stricter[i].DenyUnless, t.Stricter[i].StepUp)
+		all = append(all, t.Stricter[i].entries())
+	}
+	var lists []List
+	for _, entries := range all {
+		for list, d := range entries {
+			if d.Signal == signal {
+				lists = append(lists, list)
+			}
+		}
 	}
 	return lists
 }

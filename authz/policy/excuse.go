@@ -80,7 +80,7 @@ func after(at int64, d time.Duration) int64 {
 }
 
 // covers tells whether an exception that is in force is about this subject, device, route and signal. devices are its
-// devices read, nil if they are still to be read.
+// devices, read.
 func (h *hearing) covers(e *Exception, devices []signals.Alias, d *demand) bool {
 	if !slices.Contains(e.Signals, h.policy.signals[d.signal].name) || !slices.Contains(e.Routes, h.route.name) {
 		return false
@@ -94,15 +94,6 @@ func (h *hearing) covers(e *Exception, devices []signals.Alias, d *demand) bool 
 	for i := range h.tier.stricter {
 		if most := h.tier.stricter[i].exception; most != nil && h.stricter&(1<<i) != 0 && e.Until.Sub(e.From) > *most {
 			return false
-		}
-	}
-	if devices == nil {
-		for _, name := range e.Devices {
-			alias, err := parseExceptionDevice(name)
-			if err != nil {
-				return false
-			}
-			devices = append(devices, alias)
 		}
 	}
 	for _, alias := range devices {
@@ -144,22 +135,18 @@ func harder(c *Challenge, d *StepUpDemand) *Challenge {
 	if c == nil {
 		return &Challenge{ACR: d.ACR, AMR: d.AMR, MaxAge: d.MaxAge}
 	}
-	joined := &Challenge{ACR: both(c.ACR, d.ACR), AMR: both(c.AMR, d.AMR), MaxAge: cmp.Or(min(c.MaxAge, d.MaxAge), c.MaxAge, d.MaxAge)}
-	return joined
+	return &Challenge{ACR: both(c.ACR, d.ACR), AMR: both(c.AMR, d.AMR), MaxAge: cmp.Or(min(c.MaxAge, d.MaxAge), c.MaxAge, d.MaxAge)}
 }
 
 func both(a, b []string) []string {
-	if len(a) == 0 {
-		return b
-	}
-	shared := slices.DeleteFunc(slices.Clone(a), func(word string) bool { return !slices.Contains(b, word) })
-	if len(b) == 0 {
+	switch shared := slices.DeleteFunc(slices.Clone(a), func(word string) bool { return !slices.Contains(b, word) }); {
+	case len(b) == 0:
 		return a
-	}
-	if len(shared) == 0 {
+	case len(shared) == 0: // a is empty, or there is nothing in common
 		return b
+	default:
+		return shared
 	}
-	return shared
 }
 
 // describeLogin tells the operator what the login was and what is wanted.

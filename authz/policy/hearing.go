@@ -64,7 +64,7 @@ func (h *hearing) each(yield func(*demanded) bool) {
 
 // judgesDevice tells whether anything is demanded of the device.
 func (h *hearing) judgesDevice() bool {
-	if h.tier.looksAtDevice() {
+	if h.tier.identify == IdentifyUserDevice {
 		return true
 	}
 	for d := range h.each {
@@ -238,7 +238,7 @@ func (h *hearing) exception(d *demand) (Waived, bool) {
 	}
 	for i := range h.in.Granted {
 		e := &h.in.Granted[i]
-		if e.State(h.in.At) == ExceptionInForce && h.grantable(e) && h.covers(e, nil, d) {
+		if e.State(h.in.At) == ExceptionInForce && h.covers(e, devicesOf(e), d) && h.grantable(e) {
 			better(e)
 		}
 	}

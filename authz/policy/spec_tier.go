@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -144,6 +145,40 @@ type Stricter struct {
 	StepUp     *StepUpDemand   `yaml:"stepUp,omitempty"`
 	Grace      *GraceBound     `yaml:"grace,omitempty"`      // shorter than the tier's; offline: 0s is none
 	Exceptions *ExceptionBound `yaml:"exceptions,omitempty"` // shorter than the tier's; maxDuration: 0s is none
+}
+
+// entries yields what stands in the lists of a tier. OnUnknown is set for denyUnless alone.
+func (t *Tier) entries() iter.Seq2[List, DenyUnless] {
+	return entries(t.Require, t.DenyUnless, t.StepUp, t.Advise)
+}
+
+// entries yields what stands in the lists of an entry for an audience.
+func (s *Stricter) entries() iter.Seq2[List, DenyUnless] {
+	return entries(s.Require, s.DenyUnless, s.StepUp, nil)
+}
+
+func entries(require []Demand, denyUnless []DenyUnless, stepUp *StepUpDemand, advise []Demand) iter.Seq2[List, DenyUnless] {
+	return func(yield func(List, DenyUnless) bool) {
+		each := func(list List, demands []Demand) bool {
+			for _, d := range demands {
+				if !yield(list, DenyUnless{Signal: d.Signal, MaxAge: d.MaxAge}) {
+					return false
+				}
+			}
+			return true
+		}
+		if !each(ListRequire, require) {
+			return
+		}
+		for _, d := range denyUnless {
+			if !yield(ListDenyUnless, d) {
+				return
+			}
+		}
+		if stepUp == nil || each(ListStepUp, stepUp.Signals) {
+			each(ListAdvise, advise)
+		}
+	}
 }
 
 // Mode is whether a tier refuses or only says what it would have refused.
