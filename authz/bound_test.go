@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 )
@@ -54,7 +55,7 @@ func (f *fleet) server(t testing.TB, required bool) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := token.ParseJWKS(set)
+	keys, err := jwks.Parse(set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/token"
 )
 
@@ -121,7 +122,7 @@ func TestParseJWKS(t *testing.T) {
 		"over 256 KiB":      {`{"keys":[` + ec + `],"x":"` + strings.Repeat("x", 256<<10) + `"}`, "", "limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			set, err := token.ParseJWKS([]byte(c.set))
+			set, err := jwks.Parse([]byte(c.set))
 			if c.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), c.fault) || len(set.Keys) != 0 {
 					t.Errorf("got %d keys and %v; want an error with %q", len(set.Keys), err, c.fault)
@@ -142,7 +143,7 @@ func TestParseJWKS(t *testing.T) {
 // TestParsedKeysVerify goes the whole way that a JWKS file goes.
 func TestParsedKeysVerify(t *testing.T) {
 	key := newEC(elliptic.P384())
-	set, err := token.ParseJWKS(toJSON(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: corpEC.Public(), KeyID: "a"},
+	set, err := jwks.Parse(toJSON(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: corpEC.Public(), KeyID: "a"},
 		{Key: key.Public(), KeyID: "b"}}}))
 	if err != nil {
 		t.Fatal(err)

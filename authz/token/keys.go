@@ -7,7 +7,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tiergate/tiergate/authz/identity"
-	"github.com/tiergate/tiergate/authz/jwks"
 )
 
 // KeySource is where the keys of an issuer come from that change while we run; *jwks.Remote is one. Neither method waits:
@@ -52,6 +51,3 @@ func (i *issuer) keysAt(at time.Time) (*jose.JSONWebKeySet, error) {
 	}
 	return keys, nil
 }
-
-// ParseJWKS reads the key set of an issuer whose keys come from a file; it is jwks.Parse.
-func ParseJWKS(data []byte) (jose.JSONWebKeySet, error) { return jwks.Parse(data) }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,15 +39,7 @@ func TestServeRecords(t *testing.T) {
 	t.Parallel()
 	s := aPlace(t)
 	file := recording(t, s, 0o700)
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	var running sync.WaitGroup
-	var stderr bytes.Buffer
-	status := -1
-	running.Go(func() { status = run(ctx, []string{"serve", "--config", s.Settings()}, io.Discard, &stderr) })
-	if code, text := probe(s.Ports.ServeMetrics, "/readyz", http.StatusOK); code != http.StatusOK {
-		t.Errorf("never ready: %d %s", code, text)
-	}
+	stop := serving(t, s)
 	if _, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK); !strings.Contains(text, "tiergate_evidence_held 0") {
 		t.Errorf("the recorder is not counted:\n%s", text)
 	}
@@ -56,10 +47,6 @@ func TestServeRecords(t *testing.T) {
 		t.Errorf("%v (%v)", info, err)
 	}
 	stop()
-	running.Wait()
-	if status != exitFine {
-		t.Errorf("exit %d: %s", status, &stderr)
-	}
 }
 
 // TestServeDoesNotRunWithoutItsRecord: what the settings promise an auditor is had, or there is no service.

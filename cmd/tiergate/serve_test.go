@@ -190,12 +190,11 @@ func TestIngestRefusesTheEmbeddedStore(t *testing.T) {
 	}
 }
 
-// TestServeStartsAndStops: ready, then a second one is refused while the first serves on, then gone without a trace.
-func TestServeStartsAndStops(t *testing.T) {
-	t.Parallel()
-	s := aPlace(t)
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+// serving runs serve until it is ready. stop ends it and wants it to have gone well; it may be called once.
+func serving(t *testing.T, s *stage.Stage) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
 	var running sync.WaitGroup
 	var stderr bytes.Buffer
 	status := -1
@@ -203,6 +202,22 @@ func TestServeStartsAndStops(t *testing.T) {
 	if code, text := probe(s.Ports.ServeMetrics, "/readyz", http.StatusOK); code != http.StatusOK {
 		t.Errorf("never ready: %d %s", code, text)
 	}
+	return func() {
+		t.Helper()
+		cancel()
+		running.Wait()
+		if status != exitFine {
+			t.Errorf("exit %d: %s", status, &stderr)
+		}
+	}
+}
+
+// TestServeStartsAndStops: ready, then a second one is refused while the first serves on, then gone without a trace.
+func TestServeStartsAndStops(t *testing.T) {
+	t.Parallel()
+	s := aPlace(t)
+	ctx := t.Context()
+	stop := serving(t, s)
 	if code, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK); !strings.Contains(text, "tiergate_policy_last_reload_success 1") {
 		t.Errorf("metrics %d:\n%s", code, text)
 	}
@@ -216,10 +231,6 @@ func TestServeStartsAndStops(t *testing.T) {
 		t.Errorf("a second one: exit %d, %s", code, &second)
 	}
 	stop()
-	running.Wait()
-	if status != exitFine {
-		t.Errorf("exit %d: %s", status, &stderr)
-	}
 	if left, _ := filepath.Glob(s.Path("run", "*.sock")); len(left) > 0 {
 		t.Errorf("sockets are left behind: %v", left)
 	}

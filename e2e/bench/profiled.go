@@ -11,6 +11,7 @@ import (
 
 	"github.com/tiergate/tiergate/authz"
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/config/policyfile"
@@ -95,7 +96,7 @@ func believed(s *config.Settings) (*identity.Authority, *token.Verifier, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err := token.ParseJWKS(raw)
+	keys, err := jwks.Parse(raw)
 	if err != nil {
 		return nil, nil, err
 	}
