@@ -20,13 +20,15 @@ type Packed struct {
 	shape unique.Handle[string]
 	// data is each fact's value and instants, in the order of the shape.
 	data string
+	seal *Seal
 	// whole is the posture itself where it has no packed form: instants outside of what 64 bits of nanoseconds reach.
 	whole *Posture
 }
 
 // Pack makes the small form of a posture.
 func Pack(p *Posture) *Packed {
-	packed := &Packed{Device: p.Device, Revision: p.Revision, Aliases: slices.Clip(slices.Clone(p.Aliases))}
+	packed := &Packed{Device: p.Device, Revision: p.Revision, Aliases: slices.Clip(slices.Clone(p.Aliases)),
+		seal: p.Seal}
 	var shape strings.Builder
 	data := make([]byte, 0, 8*len(p.Facts))
 	previous := int64(0)
@@ -65,7 +67,7 @@ func (k *Packed) Posture() *Posture {
 		whole.Aliases, whole.Facts = slices.Clone(whole.Aliases), slices.Clone(whole.Facts)
 		return &whole
 	}
-	p := &Posture{Device: k.Device, Revision: k.Revision, Aliases: slices.Clone(k.Aliases)}
+	p := &Posture{Device: k.Device, Revision: k.Revision, Aliases: slices.Clone(k.Aliases), Seal: k.seal}
 	shape, data, previous := k.shape.Value(), []byte(k.data), int64(0)
 	for shape != "" {
 		var f Fact

@@ -47,6 +47,9 @@ type Posture struct {
 	Revision Revision `json:"revision"`
 	Aliases  []Alias  `json:"aliases"`
 	Facts    []Fact   `json:"facts"`
+	// Seal is the signature of the receiver that wrote this version; nil: it is not signed. Merge leaves it as it is, to be
+	// made anew by whoever writes.
+	Seal *Seal `json:"seal,omitempty"`
 }
 
 // Observation is one delivery in our words: some names of one device, and what one source says of it.

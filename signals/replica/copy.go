@@ -47,6 +47,10 @@ func (r *Replica) apply(p signals.Posture) {
 	r.applying.Lock()
 	defer r.applying.Unlock()
 	held := r.seen(p.Device)
+	if before := r.gone[p.Device]; held == nil && p.Revision < before {
+		call3(r.opts.Events.Regressed, p.Device, before, p.Revision)
+		return
+	}
 	if held != nil {
 		switch {
 		case p.Revision < held.revision():
@@ -180,6 +184,7 @@ func (r *Replica) drop(id signals.DeviceID) {
 	}
 	r.mu.Lock()
 	delete(r.devices, id)
+	r.gone[id] = max(r.gone[id], d.revision())
 	if d.corrupt != nil {
 		r.corrupt--
 	}
@@ -191,6 +196,9 @@ func (r *Replica) drop(id signals.DeviceID) {
 	r.mu.Unlock()
 	if r.opts.OnRemove != nil {
 		r.opts.OnRemove(id)
+	}
+	if r.opts.Events.Gone != nil {
+		r.opts.Events.Gone(id)
 	}
 }
 

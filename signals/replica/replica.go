@@ -50,6 +50,8 @@ type Events struct {
 	ResyncFailed func(err error)
 	// Regressed: the store shows an older revision than we hold; ours is kept. A restored backup, or tampering.
 	Regressed func(device signals.DeviceID, held, stored signals.Revision)
+	// Gone: the store no longer shows a device. Nothing of ours removes one: a lost or emptied store, or tampering.
+	Gone func(device signals.DeviceID)
 	// Corrupt: the stored value of a device cannot be read any more.
 	Corrupt func(device signals.DeviceID, err error)
 	// Contested: an alias is now carried by more than one device.
@@ -87,6 +89,7 @@ type Replica struct {
 
 	mu        sync.RWMutex // guards what Lookup reads; held for no call of others' code
 	devices   map[signals.DeviceID]*device
+	gone      map[signals.DeviceID]signals.Revision // what was removed: an older version does not come back
 	aliases   map[signals.Alias]holders
 	corrupt   int
 	complete  bool
@@ -109,7 +112,7 @@ func New(store signals.Postures, opts Options) *Replica {
 	}
 	return &Replica{
 		store: store, opts: opts, loaded: make(chan struct{}),
-		devices: map[signals.DeviceID]*device{}, aliases: map[signals.Alias]holders{},
+		devices: map[signals.DeviceID]*device{}, gone: map[signals.DeviceID]signals.Revision{}, aliases: map[signals.Alias]holders{},
 	}
 }
 

@@ -129,3 +129,15 @@ func manyPostures(t *testing.T, s signals.Store) {
 		same(t, device, all[signals.DeviceID(device)], posture(device, 3))
 	}
 }
+
+// keepsSeals: a seal comes out byte for byte, by every way of reading.
+func keepsSeals(t *testing.T, s signals.Store) {
+	p := posture("a", 1)
+	p.Seal = &signals.Seal{Key: "somebody", Signature: []byte{0, 1, 0xff, '"'}}
+	put(t, s, p, 0)
+	got, err := s.Posture(t.Context(), "a")
+	must(t, err)
+	same(t, "sealed", got, p)
+	all, _ := readAll(t, s)
+	same(t, "each: sealed", all["a"], p)
+}

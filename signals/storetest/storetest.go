@@ -30,11 +30,16 @@ type Hooks struct {
 	// OpenForgetful opens an empty store whose change streams no longer reach back over Forgets changes of one key.
 	OpenForgetful func(t *testing.T) signals.Store
 	Forgets       int
+	// Seals: the store signs what it keeps (signals.Sealed), so that a posture's own seal is not what comes out.
+	Seals bool
 }
 
 // Run runs the suite. open returns a new, empty store each time and closes it when the test that it was given ends.
 func Run(t *testing.T, open func(t *testing.T) signals.Store, hooks Hooks) {
 	t.Run("Postures", func(t *testing.T) { runPostures(t, open) })
+	if !hooks.Seals {
+		t.Run("a seal is kept", func(t *testing.T) { keepsSeals(t, open(t)) })
+	}
 	t.Run("Records", func(t *testing.T) { runRecords(t, open) })
 	t.Run("Watch", func(t *testing.T) { runWatch(t, open) })
 	t.Run("Races", func(t *testing.T) { runRaces(t, open) })
