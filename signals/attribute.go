@@ -40,6 +40,7 @@ var attributes = []Attribute{
 	{Name: "edr_healthy", Kind: KindBool, Healthy: true},
 	{Name: "edr_present", Kind: KindBool, Healthy: true},
 	{Name: "edr_risk_score", Kind: KindNumber, HigherIsWorse: true},
+	{Name: "enrolled_user", Kind: KindText},
 	{Name: "firewall", Kind: KindBool, Healthy: true},
 	{Name: "lifecycle", Kind: KindText, Scale: []string{"enrolled", "retiring", "missing", "blocked", "removed"}},
 	{Name: "mdm_managed", Kind: KindBool, Healthy: true},
