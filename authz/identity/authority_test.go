@@ -275,23 +275,6 @@ func TestPeerPrincipal(t *testing.T) {
 	} {
 		wantDoubt(t, w.Peer(c.encoded, c.principal, now), identity.DoubtPrincipal, c.want)
 	}
-
-	believing := newAuthority(t, identity.AuthorityOptions{BelievePrincipal: true,
-		TrustDomains: map[string][]byte{"acme.example": w.acme.pem()}})
-	if diff := cmp.Diff(identity.Peer{Workload: deployer}, believing.Peer("", deployer, now)); diff != "" {
-		t.Errorf("believed principal (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(identity.Peer{}, believing.Peer("", "", now)); diff != "" {
-		t.Errorf("no principal (-want +got):\n%s", diff)
-	}
-	for principal, want := range map[string]string{stranger: "not trusted", "CN=peer": "no SPIFFE ID",
-		"spiffe://acme.example":    "no workload",
-		"spiffe://acme.example/x/": "no SPIFFE ID", "spiffe://acme.example/x,spiffe://acme.example/y": "no SPIFFE ID"} {
-		wantDoubt(t, believing.Peer("", principal, now), identity.DoubtPrincipal, want)
-	}
-	// A certificate that is there is verified, whoever vouches for it.
-	wantDoubt(t, believing.Peer(encode(w.partner.leaf(t, []string{deployer})), deployer, now), identity.DoubtCertificate,
-		"signed by no CA")
 }
 
 func TestNewAuthorityRefuses(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ type verified struct {
 	device     signals.Alias
 	thumbprint Thumbprint
 	windows    []Validity
+	uris       []string // all of its URI names
+	forwards   bool     // the workload is a proxy whose word on others counts
 }
 
 // verify reads a certificate and checks who signed it.
@@ -32,8 +35,8 @@ func (a *Authority) verify(encodedPEM string) (verified, error) {
 	switch {
 	case err != nil:
 		return verified{}, err
-	case len(uris) == 0:
-		return a.verifyDevice(leaf)
+	case a.ignores(uris):
+		return a.verifyDevice(leaf, uris)
 	case len(uris) == 1:
 		return a.verifyWorkload(leaf, uris[0])
 	}
@@ -48,20 +51,35 @@ func (a *Authority) verifyWorkload(leaf *x509.Certificate, uri string) (verified
 	if id.Path() == "" {
 		return verified{}, errors.New("the SPIFFE ID of the peer certificate names a trust domain and no workload")
 	}
-	anchors, known := a.domains[id.TrustDomain()]
-	if !known {
-		return verified{}, fmt.Errorf("the peer certificate is of trust domain %q, which is not trusted here: "+
-			"add it to identity.trustDomains if it should be", id.TrustDomain())
+	anchors, err := a.anchors(id)
+	if err != nil {
+		return verified{}, err
 	}
 	windows := signedBy(leaf, anchors)
 	if len(windows) == 0 {
 		return verified{}, fmt.Errorf("the peer certificate was signed by no CA in the bundle of trust domain %q%s",
 			id.TrustDomain(), leafAlone)
 	}
-	return verified{workload: id, thumbprint: thumbprintOf(leaf), windows: windows}, nil
+	return verified{workload: id, thumbprint: thumbprintOf(leaf), windows: windows, uris: []string{uri},
+		forwards: a.forwards(id)}, nil
 }
 
-func (a *Authority) verifyDevice(leaf *x509.Certificate) (verified, error) {
+// anchors are the CA certificates of an ID's trust domain.
+func (a *Authority) anchors(id SPIFFEID) ([]*x509.Certificate, error) {
+	domain := id.TrustDomain()
+	anchors, known := a.domains[domain]
+	switch {
+	case known:
+		return anchors, nil
+	case slices.Contains(a.awaited, domain):
+		return nil, fmt.Errorf("the CA certificates of trust domain %q are awaited from the Workload API: see in log and "+
+			"metrics whether its agent is reached and delivers that domain's bundle", domain)
+	}
+	return nil, fmt.Errorf("it is of trust domain %q, which is not trusted here: add it to identity.trustDomains if it "+
+		"should be", domain)
+}
+
+func (a *Authority) verifyDevice(leaf *x509.Certificate, uris []string) (verified, error) {
 	if a.devices == nil {
 		return verified{}, errors.New("the peer certificate has no URI name, so it is no SVID, " +
 			"and no CA of device certificates is set (identity.devices)")
@@ -75,7 +93,7 @@ func (a *Authority) verifyDevice(leaf *x509.Certificate) (verified, error) {
 	if err != nil {
 		return verified{}, err
 	}
-	return verified{device: alias, thumbprint: thumbprint, windows: windows}, nil
+	return verified{device: alias, thumbprint: thumbprint, windows: windows, uris: uris}, nil
 }
 
 const leafAlone = " (Envoy sends the peer's own certificate alone: an intermediate CA must stand in the bundle)"
@@ -130,6 +148,7 @@ func (v verified) peer(principal string, at time.Time) Peer {
 	}
 	if len(peer.Doubts) == 0 {
 		peer.Workload, peer.Device, peer.Thumbprint = v.workload, v.device, v.thumbprint
+		peer.Forwards = v.forwards
 	}
 	return peer
 }

@@ -13,10 +13,18 @@ import (
 type Subject struct {
 	// Workload is set when the peer showed an X.509-SVID of a trusted trust domain.
 	Workload SPIFFEID `json:"workload,omitempty"`
-	// Device is the name that binds the request to a device record: the peer's device certificate. Zero: none.
+	// Device is the name that binds the request to a device record: of the peer's device certificate, else of the token's
+	// device claim. Zero: none.
 	Device signals.Alias `json:"device,omitzero"`
+	// Claimed is what the token calls the device, where the certificate calls it something else: both must turn out to be
+	// names of one device.
+	Claimed signals.Alias `json:"claimed,omitzero"`
 	// Certificate is the window of validity of the peer certificate, zero if there was none.
 	Certificate Validity `json:"certificate,omitzero"`
+	// WorkloadToken is the window of the JWT-SVID that named Workload, zero if a certificate did.
+	WorkloadToken Validity `json:"workloadToken,omitzero"`
+	// Forwarder is the proxy that took the connection and told who is behind it, where Workload and Device are not its own.
+	Forwarder SPIFFEID `json:"forwarder,omitempty"`
 	// User is set when a token verified. Nil: nobody.
 	User *User `json:"user,omitempty"`
 	// Doubts are the proofs that were offered and not believed. One doubt is enough to refuse.
@@ -33,6 +41,30 @@ type User struct {
 	AMR      []string  `json:"amr,omitempty"`
 	AuthTime time.Time `json:"authTime,omitzero"`
 	Token    Validity  `json:"token"`
+	// Email is the claim that the settings map, verified as far as the issuer says; empty: none.
+	Email string `json:"email,omitempty"`
+	// Held is what the token is bound to; empty: nothing, whoever has it may send it.
+	Held Holding `json:"held,omitempty"`
+	// Device is what the token calls the device; zero: nothing. It binds the request only where DeviceBinds says so.
+	Device signals.Alias `json:"device,omitzero"`
+	// DeviceBinds: the token is bound to a key, or the settings accept what bearer tokens of the issuer say of a device.
+	DeviceBinds bool `json:"deviceBinds,omitempty"`
+}
+
+// Holding is what a token is bound to. The zero Holding is that of a bearer token.
+type Holding string
+
+// The holdings.
+const (
+	HeldByCertificate Holding = "certificate" // RFC 8705, section 3
+	HeldByKey         Holding = "dpop"        // RFC 9449
+)
+
+// Proven is what a token proved. The zero Proven is nobody.
+type Proven struct {
+	User     *User
+	Workload SPIFFEID // of a JWT-SVID
+	Window   Validity // of the JWT-SVID
 }
 
 // Validity is a window of time: at NotBefore it is open, at NotAfter it is over.
@@ -52,6 +84,10 @@ const (
 	DoubtCertificate DoubtCode = "certificate" // cannot be read, not exactly one identity, wrong issuer, out of its window
 	DoubtToken       DoubtCode = "token"       // does not verify, expired, wrong audience, or more than one
 	DoubtPrincipal   DoubtCode = "principal"   // Envoy's word and the certificate differ
+	DoubtForwarded   DoubtCode = "forwarded"   // a trusted proxy's word on who is behind it cannot be read
+	DoubtDevice      DoubtCode = "device"      // certificate and token are not of one device
+	DoubtWorkload    DoubtCode = "workload"    // certificate and JWT-SVID are not of one workload
+	DoubtUnchecked   DoubtCode = "unchecked"   // whether the proof was used before cannot be found out now
 )
 
 // Doubt is one proof that was offered and not believed.

@@ -32,7 +32,7 @@ func TestAssemble(t *testing.T) {
 		"two doubts": {doubted, nil, errors.New("expired"), identity.Subject{Certificate: usual,
 			Doubts: []identity.Doubt{doubted.Doubts[0], tokenDoubt}}},
 	} {
-		if diff := cmp.Diff(c.want, identity.Assemble(c.peer, c.user, c.err)); diff != "" {
+		if diff := cmp.Diff(c.want, identity.Assemble(c.peer, identity.Proven{User: c.user}, c.err)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -59,7 +59,7 @@ func TestPeerNeverEnding(t *testing.T) {
 	if len(got.Doubts) > 0 {
 		t.Fatal(got.Doubts)
 	}
-	if _, err := json.Marshal(identity.Assemble(got, nil, nil)); err != nil {
+	if _, err := json.Marshal(identity.Assemble(got, identity.Proven{}, nil)); err != nil {
 		t.Errorf("the subject cannot be written down: %v", err)
 	}
 }
