@@ -66,6 +66,16 @@ func Parse(data []byte) (jose.JSONWebKeySet, error) {
 	return set, nil
 }
 
+// ParseKey reads one JWK (RFC 7517, section 4) as Parse reads those of a set: a public key that is strong enough. A type or
+// curve that signs no token we accept is an error. It never holds the key.
+func ParseKey(entry json.RawMessage) (jose.JSONWebKey, error) {
+	key, known, err := parseKey(entry)
+	if err == nil && !known {
+		err = errors.New("it is no EC, RSA or Ed25519 key that could verify a token")
+	}
+	return key, err
+}
+
 // parseKey reads one JWK. known is false for key types and curves that we do not verify with.
 func parseKey(entry json.RawMessage) (key jose.JSONWebKey, known bool, err error) {
 	members, err := ParseObject(entry)

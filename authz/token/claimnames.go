@@ -22,11 +22,15 @@ func (i *issuer) nameClaims() error {
 	}{
 		{"user", "sub", &i.UserClaim}, {"groups", "groups", &i.GroupsClaim}, {"acr", "acr", &i.ACRClaim},
 		{"amr", "amr", &i.AMRClaim}, {"authTime", "auth_time", &i.AuthTimeClaim},
+		{"email", "", &i.EmailClaim}, {"device", "", &i.DeviceClaim},
 	}
 	i.reads = slices.Clone(fixedClaims)
 	for _, m := range mapped {
 		if *m.name == "" {
 			*m.name = m.otherwise
+		}
+		if *m.name == "" || m.meaning == "email" && *m.name == i.UserClaim && *m.name != "sub" {
+			continue // none, or the one claim that may mean two things: the user is named by their email
 		}
 		fixed := folded(fixedClaims, *m.name)
 		switch {
@@ -74,7 +78,7 @@ func folded(names []string, s string) string {
 func checkSpelling(of string, members map[string]json.RawMessage, reads []string) error {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if read := folded(reads, name); read != "" && read != name {
-			return fmt.Errorf("the token's %s has %.40q, which some readers take for %s", of, name, read)
+			return fmt.Errorf("the %s has %.40q, which some readers take for %s", of, name, read)
 		}
 	}
 	return nil

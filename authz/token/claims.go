@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/signals"
 )
 
 // The limits of claims.
@@ -23,18 +24,18 @@ const (
 
 // user reads the claims of a token whose signature verified.
 func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identity.User, error) {
-	if err := checkSpelling("payload", claims, i.reads); err != nil {
+	if err := checkSpelling("token's payload", claims, i.reads); err != nil {
 		return nil, err
 	}
 	if err := i.checkKind(claims); err != nil {
 		return nil, err
 	}
-	if err := i.checkAudience(claims); err != nil {
+	if err := checkAudience(claims, i.Audiences); err != nil {
 		return nil, err
 	}
 	user := &identity.User{Issuer: i.Name}
 	var err error
-	if user.Token, user.AuthTime, err = i.checkTimes(claims, at); err != nil {
+	if user.Token, user.AuthTime, err = checkTimes(claims, i.Leeway, i.AuthTimeClaim, at); err != nil {
 		return nil, err
 	}
 	if user.Subject, err = name(claims, "sub"); err != nil {
@@ -57,7 +58,46 @@ func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identit
 	if user.AMR, err = texts(claims, i.AMRClaim, maxMethods); err != nil {
 		return nil, err
 	}
-	return user, nil
+	if user.Email, err = i.email(claims); err != nil {
+		return nil, err
+	}
+	user.Device, err = i.device(claims)
+	return user, err
+}
+
+// email reads the claim that the settings map. One that the issuer itself calls not verified is none: somebody typed it
+// in, and it would name whoever it belongs to.
+func (i *issuer) email(claims map[string]json.RawMessage) (string, error) {
+	if _, there := claims[i.EmailClaim]; i.EmailClaim == "" || !there {
+		return "", nil
+	}
+	email, err := name(claims, i.EmailClaim)
+	if err != nil || notVerified(claims) {
+		return "", err
+	}
+	return email, nil
+}
+
+// notVerified reads email_verified (OpenID Connect Core, section 5.1), which some issuers write as a text.
+func notVerified(claims map[string]json.RawMessage) bool {
+	verified, there := claims["email_verified"]
+	return there && string(verified) != "true" && string(verified) != `"true"`
+}
+
+// device reads what the token calls the user's device.
+func (i *issuer) device(claims map[string]json.RawMessage) (signals.Alias, error) {
+	if _, there := claims[i.DeviceClaim]; i.DeviceClaim == "" || !there {
+		return signals.Alias{}, nil
+	}
+	text, err := name(claims, i.DeviceClaim)
+	if err != nil {
+		return signals.Alias{}, err
+	}
+	alias, err := signals.NewAlias(i.DeviceNames, text)
+	if err != nil {
+		return signals.Alias{}, fmt.Errorf("the token's device claim names no device (%s): %w", i.DeviceClaim, err)
+	}
+	return alias, nil
 }
 
 // checkKind refuses what is signed by the issuer and names nobody.
@@ -65,15 +105,13 @@ func (i *issuer) checkKind(claims map[string]json.RawMessage) error {
 	if _, there := claims["events"]; there {
 		return errors.New("the token is a security event (RFC 8417), no access token")
 	}
-	if i.UserClaim == "email" {
-		if verified, there := claims["email_verified"]; there && string(verified) != "true" && string(verified) != `"true"` {
-			return errors.New("the token says that its email is not verified; it names nobody")
-		}
+	if (i.UserClaim == "email" || i.UserClaim == i.EmailClaim) && notVerified(claims) {
+		return errors.New("the token says that its email is not verified; it names nobody")
 	}
 	return nil
 }
 
-func (i *issuer) checkAudience(claims map[string]json.RawMessage) error {
+func checkAudience(claims map[string]json.RawMessage, ours []string) error {
 	raw, there := claims["aud"]
 	if !there {
 		return errors.New("the token names no audience (aud)")
@@ -83,16 +121,17 @@ func (i *issuer) checkAudience(claims map[string]json.RawMessage) error {
 		return errors.New("the token's aud is no text and no array of texts")
 	}
 	for _, audience := range audiences {
-		if slices.Contains(i.Audiences, audience) {
+		if slices.Contains(ours, audience) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the token is meant for another audience than %s", strings.Join(i.Audiences, ", "))
+	return fmt.Errorf("the token is meant for another audience than %s", strings.Join(ours, ", "))
 }
 
-// checkTimes returns the window in which the token counts, if at lies in it, and when its user logged in.
-func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w identity.Validity, login time.Time,
-	err error) {
+// checkTimes returns the window in which the token counts, if at lies in it, and when its user logged in; no
+// loginClaim: nobody does.
+func checkTimes(claims map[string]json.RawMessage, leeway time.Duration, loginClaim string, at time.Time) (
+	w identity.Validity, login time.Time, err error) {
 	expires, there, err := instant(claims, "exp")
 	switch {
 	case err != nil:
@@ -100,13 +139,16 @@ func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w 
 	case !there:
 		return w, login, errors.New("the token has no end (exp)")
 	}
-	w.NotAfter = expires.Add(i.Leeway)
+	w.NotAfter = expires.Add(leeway)
 	if !at.Before(w.NotAfter) {
-		return w, login, fmt.Errorf("the token expired at %s, leeway %s; now is %s", stamp(expires), i.Leeway, stamp(at))
+		return w, login, fmt.Errorf("the token expired at %s, leeway %s; now is %s", stamp(expires), leeway, stamp(at))
 	}
 	for _, claim := range []struct{ name, wrong string }{
-		{"nbf", "is not valid before"}, {"iat", "claims to be issued at"}, {i.AuthTimeClaim, "claims a login at"},
+		{"nbf", "is not valid before"}, {"iat", "claims to be issued at"}, {loginClaim, "claims a login at"},
 	} {
+		if claim.name == "" {
+			continue
+		}
 		begins, there, err := instant(claims, claim.name)
 		switch {
 		case err != nil:
@@ -114,14 +156,14 @@ func (i *issuer) checkTimes(claims map[string]json.RawMessage, at time.Time) (w 
 		case !there:
 			continue
 		}
-		if from := begins.Add(-i.Leeway); from.After(w.NotBefore) {
+		if from := begins.Add(-leeway); from.After(w.NotBefore) {
 			w.NotBefore = from
 		}
 		if at.Before(w.NotBefore) {
 			return w, login, fmt.Errorf("the token %s %s (%s), leeway %s; now is %s", claim.wrong, stamp(begins), claim.name,
-				i.Leeway, stamp(at))
+				leeway, stamp(at))
 		}
-		if claim.name == i.AuthTimeClaim {
+		if claim.name == loginClaim {
 			login = begins
 		}
 	}

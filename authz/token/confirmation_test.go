@@ -84,14 +84,19 @@ func TestConfirmationsThatAreNotUnderstood(t *testing.T) {
 	raw := func(member string) string { return signRaw(corpEC, toJSON(header(nil)), dup(claims(nil), member)) }
 	es := func(change object) string { return sign(corpEC, header(nil), claims(change)) }
 	for name, c := range map[string]struct{ raw, want string }{
-		"jkt":                   {es(object{"cnf": object{"jkt": digest}}), `cnf "jkt"`},
+		"jkt":                   {es(object{"cnf": object{"jkt": digest}}), "(DPoP) are not verified here"},
 		"jwk":                   {es(object{"cnf": object{"jwk": object{"kty": "EC"}}}), `cnf "jwk"`},
 		"jwe":                   {es(object{"cnf": object{"jwe": "x"}}), `cnf "jwe"`},
 		"jku":                   {es(object{"cnf": object{"jku": "https://x.example"}}), `cnf "jku"`},
 		"kid":                   {es(object{"cnf": object{"kid": "ec"}}), `cnf "kid"`},
 		"x5t, of SHA-1":         {es(object{"cnf": object{"x5t": digest}}), `cnf "x5t"`},
 		"in other case":         {es(object{"cnf": object{"x5t#s256": digest}}), `cnf "x5t#s256"`},
-		"with jkt":              {es(object{"cnf": object{"x5t#S256": digest, "jkt": digest}}), `cnf "jkt"`},
+		"with jwk":              {es(object{"cnf": object{"x5t#S256": digest, "jwk": digest}}), `cnf "jwk"`},
+		"jkt in other case":     {es(object{"cnf": object{"JKT": digest}}), `cnf "JKT"`},
+		"jkt null":              {es(object{"cnf": object{"jkt": nil}}), "jkt is no text"},
+		"jkt short":             {es(object{"cnf": object{"jkt": digest[:42]}}), "jkt is no SHA-256"},
+		"jkt padded":            {es(object{"cnf": object{"jkt": digest + "="}}), "jkt is no SHA-256"},
+		"jkt, trailing bits":    {es(object{"cnf": object{"jkt": withTrailingBits(digest)}}), "jkt is no SHA-256"},
 		"with something of its": {es(object{"cnf": object{"x5t#S256": digest, "zzz": nil}}), `cnf "zzz"`},
 		"no member":             {es(object{"cnf": object{}}), "cnf is empty"},
 		"null":                  {raw(`"cnf":null`), "no object"},

@@ -1,8 +1,6 @@
 package token
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +11,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tiergate/tiergate/authz/identity"
-	"github.com/tiergate/tiergate/authz/jwks"
 )
 
 // The limits of a token.
@@ -31,114 +28,93 @@ var refusedHeaders = []string{"crit", "b64", "jwk", "jku", "x5u", "enc", "zip"}
 // readHeaders are the header members that mean something here.
 var readHeaders = append([]string{"alg", "kid", "typ"}, refusedHeaders...)
 
-// Verify believes a token or says which check failed, for the operator; the text never holds the token. The order is
-// fixed: shape, header, issuer, signature, claims, holder, so that a claim is named only if its issuer made it.
+// Judge believes a credential or says which check failed, for the operator; the text never holds the token. The order
+// is fixed: shape, header, issuer, signature, claims, holder, so that a claim is named only if its issuer made it.
 //
-// holder is the certificate that the peer showed and that was verified, zero if there is none. A token that is bound to a
-// certificate (cnf x5t#S256, RFC 8705) counts only with that one; bound in any other way it counts with none.
+// A token that is bound to a certificate (cnf x5t#S256, RFC 8705) counts only with that one; one that is bound to a key
+// (cnf jkt, RFC 9449) only with the DPoP scheme and a fresh proof of that key for this very request, which Proof.Once
+// then names; bound in any other way it counts with none. A DPoP header beside a token that is bound to no key proves
+// nothing that is asked for and is not looked at.
 //
-// User.Token is exactly the window in which Verify believes the token: from the latest of nbf, iat and auth_time, less
-// the leeway, until exp and the leeway.
+// User.Token, or Window of a JWT-SVID, is exactly the window in which Judge believes the token: from the latest of nbf,
+// iat and auth_time, less the leeway, until exp and the leeway.
 //
-// What was believed once is not verified again while its window lasts and its issuer's keys stay the same; who may hold it
-// is judged on every call. The user is shared and must not be modified.
-func (v *Verifier) Verify(raw string, holder identity.Thumbprint, at time.Time) (*identity.User, error) {
-	if b, ok := v.believed.Get(raw); ok && b.holds(at) {
-		return b.heldBy(holder)
-	}
-	b, err := v.verify(raw, at)
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) <= maxBelievedBytes {
-		v.believed.Put(raw, b)
-	}
-	return b.heldBy(holder)
-}
-
-func (v *Verifier) verify(raw string, at time.Time) (*belief, error) {
-	header, claims, payload, err := split(raw)
-	if err != nil {
-		return nil, err
-	}
-	from, err := v.issuerOf(claims)
-	if err != nil {
-		return nil, err
-	}
-	algorithm, keyID, err := from.checkHeader(header)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := from.keysAt(at)
-	if err != nil {
-		return nil, err
-	}
-	if err := from.checkSignature(keys, raw, payload, algorithm, keyID); err != nil {
-		return nil, err
-	}
-	user, err := from.user(claims, at)
-	if err != nil {
-		return nil, err
-	}
-	holder, err := from.confirmation(claims)
-	if err != nil {
-		return nil, err
-	}
-	return &belief{user: user, from: from, keys: keys, holder: holder}, nil
-}
-
-// split takes a compact JWS apart and reads header and payload strictly. Only the one canonical base64url spelling is
-// taken: a decoder that overlooks line ends or trailing bits would give one token many names.
-func split(raw string) (header, claims map[string]json.RawMessage, payload []byte, err error) {
-	if len(raw) > maxTokenBytes {
-		return nil, nil, nil, fmt.Errorf("the token has %d bytes; the limit is %d", len(raw), maxTokenBytes)
-	}
-	parts := strings.Split(raw, ".")
-	switch {
-	case len(parts) == 5:
-		return nil, nil, nil, errors.New("the token is encrypted (JWE); only signed tokens are taken")
-	case len(parts) != 3:
-		return nil, nil, nil, errors.New("the token is no JWT: a signed one has three parts")
-	}
-	var decoded [3][]byte
-	for i, name := range []string{"header", "payload", "signature"} {
-		if decoded[i], err = decodeSegment(parts[i]); err != nil {
-			return nil, nil, nil, fmt.Errorf("the token's %s is not in its canonical base64url spelling", name)
+// What was believed once is not verified again while its window lasts and its issuer's keys stay the same; who may
+// hold it is judged on every call, and so is a proof. The user is shared and must not be modified.
+func (v *Verifier) Judge(c *Credential, at time.Time) (Proof, error) {
+	b, ok := v.believed.Get(c.Token)
+	if !ok || !b.holds(at) {
+		var err error
+		if b, err = v.verify(c.Token, c.Vouched, at); err != nil {
+			return Proof{}, err
 		}
-		if len(decoded[i]) == 0 {
-			return nil, nil, nil, fmt.Errorf("the token's %s is empty", name)
+		if b.ring != nil && len(c.Token) <= maxBelievedBytes {
+			v.believed.Put(c.Token, b)
 		}
 	}
-	if header, err = jwks.ParseObject(decoded[0]); err != nil {
-		return nil, nil, nil, fmt.Errorf("the token's header: %w", err)
+	once, err := v.heldBy(b, c, at)
+	if err != nil {
+		return Proof{}, err
 	}
-	if claims, err = jwks.ParseObject(decoded[1]); err != nil {
-		return nil, nil, nil, fmt.Errorf("the token's payload: %w", err)
-	}
-	return header, claims, decoded[1], nil
+	return Proof{Proven: b.proven, Once: once}, nil
 }
 
-func decodeSegment(s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") { // which encoding/base64 overlooks even when strict
-		return nil, errors.New("line end")
+func (v *Verifier) verify(raw string, vouched []byte, at time.Time) (*belief, error) {
+	t, err := split("token", raw, maxTokenBytes)
+	if err != nil {
+		return nil, err
 	}
-	return base64.RawURLEncoding.Strict().DecodeString(s)
-}
-
-// issuerOf finds whose keys must have signed the token. The claim is not believed yet.
-func (v *Verifier) issuerOf(claims map[string]json.RawMessage) (*issuer, error) {
-	url, there, err := textClaim(claims, "iss")
+	from, err := v.issuerOf(t.claims)
 	switch {
 	case err != nil:
 		return nil, err
-	case !there:
+	case from == nil:
+		return v.verifySVID(t, at)
+	}
+	algorithm, keyID, err := from.checkHeader(t.header)
+	if err != nil {
+		return nil, err
+	}
+	b := &belief{}
+	if from.Vouched {
+		err = from.checkVouched(t, vouched)
+	} else {
+		b.ring = &from.ring
+		b.keys, err = from.checkSignature(t, algorithm, keyID, at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	user, err := from.user(t.claims, at)
+	if err != nil {
+		return nil, err
+	}
+	if b.bound, err = from.confirmation(t.claims); err != nil {
+		return nil, err
+	}
+	user.Held = b.bound.holding()
+	user.DeviceBinds = user.Device.Value != "" && (user.Held != "" || from.DeviceBearer)
+	b.proven, b.window = identity.Proven{User: user}, user.Token
+	return b, nil
+}
+
+// issuerOf finds whose keys must have signed the token; nil is a trust domain, of which the subject is. The claims are
+// not believed yet.
+func (v *Verifier) issuerOf(claims map[string]json.RawMessage) (*issuer, error) {
+	url, there, err := textClaim(claims, "iss")
+	if err != nil {
+		return nil, err
+	}
+	if from, known := v.byURL[url]; known {
+		return from, nil
+	}
+	if subject, _, err := textClaim(claims, "sub"); err == nil && strings.HasPrefix(subject, spiffePrefix) {
+		return nil, nil
+	}
+	if !there {
 		return nil, errors.New("the token names no issuer (iss)")
 	}
-	from, known := v.byURL[url]
-	if !known {
-		return nil, fmt.Errorf("the token's issuer %.100q is not one of the settings", url)
-	}
-	return from, nil
+	return nil, fmt.Errorf("the token's issuer %.100q is not one of the settings", url)
 }
 
 // checkHeader returns the algorithm and, if the token names one, the key.
@@ -146,7 +122,7 @@ func (i *issuer) checkHeader(header map[string]json.RawMessage) (jose.SignatureA
 	if len(header) > maxHeader {
 		return "", nil, fmt.Errorf("the token's header has %d members; the limit is %d", len(header), maxHeader)
 	}
-	if err := checkSpelling("header", header, readHeaders); err != nil {
+	if err := checkSpelling("token's header", header, readHeaders); err != nil {
 		return "", nil, err
 	}
 	for _, name := range refusedHeaders {
@@ -165,16 +141,21 @@ func (i *issuer) checkHeader(header map[string]json.RawMessage) (jose.SignatureA
 	if err := i.checkType(header); err != nil {
 		return "", nil, err
 	}
+	keyID, err := keyIDOf(header)
+	return jose.SignatureAlgorithm(algorithm), keyID, err
+}
+
+func keyIDOf(header map[string]json.RawMessage) (*string, error) {
 	keyID, there, err := textClaim(header, "kid")
 	switch {
 	case err != nil:
-		return "", nil, err
+		return nil, err
 	case there && (keyID == "" || len(keyID) > maxKeyID):
-		return "", nil, fmt.Errorf("the token's kid is empty or longer than %d bytes", maxKeyID)
+		return nil, fmt.Errorf("the token's kid is empty or longer than %d bytes", maxKeyID)
 	case there:
-		return jose.SignatureAlgorithm(algorithm), &keyID, nil
+		return &keyID, nil
 	}
-	return jose.SignatureAlgorithm(algorithm), nil, nil
+	return nil, nil
 }
 
 // checkType keeps tokens of other kinds out: an ID token, a logout token or a security event is signed by the same key
@@ -199,35 +180,12 @@ func shortType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-// checkSignature tries the keys that fit: those of the token's kid, or without one all, up to maxTries.
-func (i *issuer) checkSignature(keys *jose.JSONWebKeySet, raw string, payload []byte,
-	algorithm jose.SignatureAlgorithm, keyID *string) error {
-	parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{algorithm})
+// checkSignature returns the keys that the issuer has, one of which signed.
+func (i *issuer) checkSignature(t *jws, algorithm jose.SignatureAlgorithm, keyID *string, at time.Time) (
+	*jose.JSONWebKeySet, error) {
+	keys, err := i.ring.at(at)
 	if err != nil {
-		return errors.New("the token is no JWS that can be verified")
+		return nil, err
 	}
-	tried := 0
-	for _, key := range keys.Keys {
-		if keyID != nil && key.KeyID != *keyID || !jwks.Fits(key, algorithm) {
-			continue
-		}
-		if tried++; tried > maxTries {
-			break
-		}
-		if signed, err := parsed.Verify(key.Key); err == nil && bytes.Equal(signed, payload) {
-			return nil
-		}
-	}
-	if i.Source != nil && (tried == 0 || keyID == nil) {
-		i.Source.Ask() // a wrong signature of a key that is known is no reason to
-	}
-	switch {
-	case tried == 0 && keyID != nil:
-		return fmt.Errorf("issuer %s has no key for %s with the token's kid %.64q", i.Name, algorithm, *keyID)
-	case keyID != nil:
-		return fmt.Errorf("the token's signature does not verify with the key of its kid %.64q of issuer %s", *keyID, i.Name)
-	case tried > maxTries:
-		return fmt.Errorf("the token names no kid and none of the first %d keys of issuer %s verifies it", maxTries, i.Name)
-	}
-	return fmt.Errorf("the token's signature does not verify with any key of issuer %s", i.Name)
+	return keys, i.ring.verify(keys, t, algorithm, keyID)
 }
