@@ -19,11 +19,14 @@ type Assessment struct {
 	revision signals.Revision
 	platform string // "": no source reports it
 	owned    ownership
-	empty    bool                  // nobody who may has said anything of the device
-	newest   int64                 // ns since 1970; the latest instant from which one of its facts ages
-	sources  unique.Handle[string] // their names, separated by newlines; thousands of devices share one
-	signals  []judgement           // by index of the policy's signals
-	votes    []vote                // of all signals, each judgement's together
+	empty    bool  // nobody who may has said anything of the device
+	newest   int64 // ns since 1970; the latest instant from which one of its facts ages
+	// withdrawn is what the sources say against the device's certificate; zero: nothing.
+	withdrawn unique.Handle[string]
+	enrolled  []enrolment           // what the sources say of the device's user
+	sources   unique.Handle[string] // their names, separated by newlines; thousands of devices share one
+	signals   []judgement           // by index of the policy's signals
+	votes     []vote                // of all signals, each judgement's together
 }
 
 // judgement is one signal of one device.
@@ -48,7 +51,7 @@ func (p *Policy) Assess(posture *signals.Posture) *Assessment {
 	a := &Assessment{
 		policy: p, device: posture.Device, revision: posture.Revision, platform: platform, owned: ownership{value: owner},
 		newest: view.newestReport(), sources: unique.Make(strings.Join(view.sourcesOf(nil), "\n")),
-		signals: make([]judgement, 0, len(p.signals)),
+		signals: make([]judgement, 0, len(p.signals)), withdrawn: withdrawn(view), enrolled: p.enrolments(view),
 	}
 	a.empty = a.newest == math.MinInt64
 	for i := range p.signals {

@@ -30,6 +30,7 @@ type compiler struct {
 	routes    []*route
 	hosts     map[string][]string
 	places    map[string][]*route // host and shape of path → the routes there
+	enrolling map[string]*naming  // World.namings
 	used      map[string]bool     // kind/name of what something refers to
 	dangling  map[string]bool     // kinds of which a document was referred to that is not there
 	rules     *exceptionRules
@@ -42,6 +43,7 @@ func newCompiler(spec Spec, world World) *compiler {
 		audAt: map[string]int{}, hosts: map[string][]string{}, places: map[string][]*route{},
 		used: map[string]bool{}, dangling: map[string]bool{},
 	}
+	c.enrolling = world.namings()
 	c.known = map[string][]string{
 		KindTier:     names(c.spec.Tiers, func(d Tier) Meta { return d.Meta }),
 		KindAudience: names(c.spec.Audiences, func(d Audience) Meta { return d.Meta }),
@@ -118,7 +120,7 @@ func (c *compiler) policy() *Policy {
 			}
 		}
 	}
-	p.rules = c.rules
+	p.rules, p.namings, p.unenrolling = c.rules, c.enrolling, c.unenrolling()
 	routes := map[string]*route{}
 	for _, r := range c.routes {
 		routes[r.name] = r

@@ -24,7 +24,7 @@ func (c *compiler) compileTiers() {
 		c.tierBounds(t)
 		c.tierWords(t)
 		compiled := tier{name: t.Meta.Name, contact: c.teams[t.Meta.Owner].Contact, identify: t.Identify,
-			monitor: t.Mode == ModeMonitor, evidence: t.Evidence, recheck: t.RecheckEvery}
+			monitor: t.Mode == ModeMonitor, evidence: t.Evidence, recheck: t.RecheckEvery, enrolled: c.tierEnrolled(t)}
 		if t.Grace != nil {
 			compiled.grace = *t.Grace
 		}

@@ -29,12 +29,18 @@ func (p *Policy) Evaluate(in *Input) Verdict {
 	if v.Reason, v.Detail = identified(tier, in, device); v.Reason != ReasonUndecided {
 		return v
 	}
+	if v.Reason, v.Detail = h.revoked(); v.Reason != ReasonUndecided {
+		return v
+	}
 	if v.Reason, v.Detail = h.admitted(); v.Reason != ReasonUndecided {
 		return v
 	}
 	if device {
 		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			h.monitorGap(&v)
+			return v
+		}
+		if v.Reason, v.Detail = h.enrolled(); v.Reason != ReasonUndecided {
 			return v
 		}
 	}
@@ -58,8 +64,8 @@ func (p *Policy) route(in *Input) (*route, Verdict) {
 	if in.Request.Method == "" {
 		return refuse(ReasonMalformed, "the request has no method")
 	}
-	if len(in.Subject.Doubts) > 0 {
-		return refuse(ReasonIdentityDoubted, describeDoubts(in.Subject.Doubts))
+	if doubts := in.Subject.Doubts; len(doubts) > 0 {
+		return refuse(doubted(doubts), describeDoubts(doubts))
 	}
 	r, how := p.table.lookup(host, path, in.Request.Method)
 	switch how {
@@ -91,6 +97,16 @@ func mismatch(chosen *Chosen, current *route) string {
 	return ""
 }
 
+// doubted tells proofs that are not believed from those of which all that is missing is that nobody can look them up now.
+func doubted(doubts []identity.Doubt) Reason {
+	for i := range doubts {
+		if doubts[i].Code != identity.DoubtUnchecked {
+			return ReasonIdentityDoubted
+		}
+	}
+	return ReasonIdentityUnchecked
+}
+
 func describeDoubts(doubts []identity.Doubt) string {
 	text := ""
 	for i, d := range doubts {
@@ -106,8 +122,10 @@ func describeDoubts(doubts []identity.Doubt) string {
 func identified(t *tier, in *Input, device bool) (Reason, string) {
 	s := &in.Subject
 	switch {
-	case (s.Workload != "" || s.Device != signals.Alias{} || s.Certificate != identity.Validity{}) && !s.Certificate.Covers(in.At):
+	case expectsCertificate(s) && !s.Certificate.Covers(in.At):
 		return ReasonIdentityExpired, "the peer certificate is valid from " + s.Certificate.String()
+	case s.WorkloadToken != identity.Validity{} && !s.WorkloadToken.Covers(in.At):
+		return ReasonIdentityExpired, "the JWT-SVID is valid from " + s.WorkloadToken.String()
 	case s.User != nil && !s.User.Token.Covers(in.At):
 		return ReasonIdentityExpired, "the token is valid from " + s.User.Token.String()
 	case t.identify == IdentifyWorkload && s.Workload == "":
@@ -118,6 +136,14 @@ func identified(t *tier, in *Input, device bool) (Reason, string) {
 		return ReasonIdentityMissing, "the tier looks at a device; the peer showed no device certificate"
 	}
 	return ReasonUndecided, ""
+}
+
+// expectsCertificate: a certificate proved something of the subject, as far as no token did. What neither has proved counts
+// as proved by a certificate that is not there, whose zero window covers nothing.
+func expectsCertificate(s *identity.Subject) bool {
+	claimed := s.User != nil && s.User.DeviceBinds && s.User.Device == s.Device
+	return s.Certificate != identity.Validity{} || s.Workload != "" && s.WorkloadToken == identity.Validity{} ||
+		s.Device != signals.Alias{} && !claimed
 }
 
 // assessment is the one that came with the device if it is of this policy and posture, else a new one.

@@ -159,6 +159,7 @@ func TestAllUnmetAreNamed(t *testing.T) {
 	in.Device.Posture = postureOf(
 		report("mdm", "platform", signals.Text("macos"), time.Hour),
 		report("mdm", "disk_encryption", signals.Bool(false), time.Hour),
+		report("mdm", "enrolled_user", signals.Text("ana"), time.Hour),
 		report("edr", "compromised", signals.Bool(true), 90*24*time.Hour),
 	)
 	v := compileSample(t, nil).Evaluate(&in)

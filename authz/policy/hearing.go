@@ -111,6 +111,9 @@ func (h *hearing) recheck() time.Duration {
 	if h.in.Subject.Certificate != (identity.Validity{}) {
 		most = min(most, h.in.Subject.Certificate.NotAfter.Sub(h.in.At))
 	}
+	if h.in.Subject.WorkloadToken != (identity.Validity{}) {
+		most = min(most, h.in.Subject.WorkloadToken.NotAfter.Sub(h.in.At))
+	}
 	if user := h.in.Subject.User; user != nil {
 		most = min(most, user.Token.NotAfter.Sub(h.in.At))
 	}

@@ -20,7 +20,25 @@ type World struct {
 type Source struct {
 	Attests []string      // the attributes that it may attest
 	Every   time.Duration // the longest that it takes to report a device again; 0: not known
+	// EnrolledUser says what the users are that it names (attribute enrolled_user); zero: it names none.
+	EnrolledUser EnrolledAs
 }
+
+// EnrolledAs says which claim of which issuer's tokens a source's enrolled_user is to be compared with.
+type EnrolledAs struct {
+	Issuer string        // the issuer's name in the settings
+	Is     EnrolledClaim // what of the user
+}
+
+// EnrolledClaim is a part of identity.User.
+type EnrolledClaim string
+
+// The parts of a user that a source may name.
+const (
+	EnrolledIsName    EnrolledClaim = "name"    // byte for byte
+	EnrolledIsSubject EnrolledClaim = "subject" // byte for byte
+	EnrolledIsEmail   EnrolledClaim = "email"   // ASCII letters in any case
+)
 
 // Policy is a compiled policy. It is immutable and safe for concurrent use.
 type Policy struct {
@@ -32,8 +50,11 @@ type Policy struct {
 	isolated  []int // indexes of the isolated audiences
 	signals   []signal
 	attests   map[string]map[string]bool
-	contacts  map[string]string // team → contact
+	namings   map[string]*naming // nil: the settings are not known
+	contacts  map[string]string  // team → contact
 	rules     *exceptionRules
+
+	unenrolling []string // sources that name no users
 }
 
 // tier is a compiled Tier.
@@ -47,6 +68,7 @@ type tier struct {
 	monitor   bool
 	evidence  EvidenceDemand
 	recheck   time.Duration // 0: no bound
+	enrolled  EnrolledUser  // empty: not judged
 }
 
 // demanded is what must be shown: by everybody, or by the members of one audience.

@@ -59,6 +59,21 @@ func (h *history) report(t *rapid.T) {
 		}
 		facts = append(facts, signals.Fact{Attribute: a.name, Value: value, Source: source, Observed: h.at, Received: h.at})
 	}
+	if said := d.below(16, "enrolled_user"); said != 1 {
+		word := signals.Fact{Attribute: "enrolled_user", Source: source, Observed: h.at, Received: h.at,
+			Value: h.called(source, "ana")}
+		switch said {
+		case 2:
+			word.Value = signals.Text("somebody")
+		case 3:
+			word.Value = signals.Unknown
+		}
+		facts = append(facts, word)
+	}
+	if d.oneIn(16, "certificate_status") {
+		facts = append(facts, signals.Fact{Attribute: "certificate_status", Source: source, Observed: h.at, Received: h.at,
+			Value: signals.Text(pick(d, "status", "valid", "revoked"))})
+	}
 	h.posture, _ = h.posture.Merge(signals.Observation{Facts: facts})
 	h.posture.Revision++
 	h.heard[source], h.quiet = h.at, false
@@ -112,7 +127,7 @@ func (h *history) check(t *rapid.T) {
 	in := policy.Input{
 		At: h.at, Request: policy.Request{Method: "GET", Host: "app.example", Path: "/reports"}, Granted: h.granted,
 		Subject: identity.Subject{Device: serial, Certificate: wide, User: &identity.User{Issuer: "corp", Name: "ana",
-			Groups: []string{"staff", "executives"}, Token: wide, ACR: "phr", AMR: []string{"hwk"}, AuthTime: base}},
+			Subject: "subject-ana", Email: "ana@acme.example", Groups: []string{"staff", "executives"}, Token: wide, ACR: "phr", AMR: []string{"hwk"}, AuthTime: base}},
 		Device: policy.Device{Posture: &posture, AsOf: h.at, Heard: h.heard, Renewals: h.renewals},
 	}
 	h.agree(t, in, h.judge(in))

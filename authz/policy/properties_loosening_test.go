@@ -39,6 +39,9 @@ func aFailingSignalNeverLoosens(t *rapid.T, requests int) {
 		bad := pick(d, "bad attribute", telling[1:len(telling)-1]...) // a platform or an ownership is not worse than another
 		news := signals.Fact{Source: pick(d, "bad source", sources...), Observed: in.At, Received: in.At,
 			Attribute: bad.name, Value: bad.bad}
+		if d.oneIn(4, "bad news of the bearer") {
+			news = pick(d, "news of the bearer", borrowed(news.Source, in.At)...)
+		}
 		in.Device.Heard[news.Source] = in.At // it reported something, of this device or of another
 		before := w.policy.Evaluate(&in)
 		worse := withFacts(in, append(slices.Clone(in.Device.Posture.Facts), news)...)
@@ -145,7 +148,7 @@ func removingAFactNeverLoosensADenyUnless(t *rapid.T, requests int) {
 	w := redrawn(t, func(spec *policy.Spec) {
 		spec.Exceptions = nil
 		for i := range spec.Tiers[:2] {
-			spec.Tiers[i] = policy.Tier{Meta: spec.Tiers[i].Meta, Identify: policy.IdentifyUserDevice,
+			spec.Tiers[i] = policy.Tier{Meta: spec.Tiers[i].Meta, Identify: policy.IdentifyUserDevice, SharedDevices: true,
 				DenyUnless: []policy.DenyUnless{{Signal: "clean"}, {Signal: "risk"}, {Signal: "disk"}}}
 		}
 	})
@@ -177,6 +180,9 @@ func removingAFactNeverLoosensADenyUnless(t *rapid.T, requests int) {
 
 // saysNothingBad: neither a bad value, nor "cannot tell", nor a platform, of which two sources may say two things.
 func saysNothingBad(f signals.Fact) bool {
+	if !saysNothingOfTheBearer(f) {
+		return false
+	}
 	at := slices.IndexFunc(telling, func(a attribute) bool { return a.name == f.Attribute })
 	return f.Value == telling[at].good && f.Attribute != "platform"
 }

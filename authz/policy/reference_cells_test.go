@@ -12,6 +12,12 @@ import (
 // cells are what the drawn cases must come to, or agreement says nothing about them.
 var cells = []string{
 	"reason malformed", "reason path", "reason host", "reason identity-doubted", "reason no-route", "reason method",
+	"reason identity-unchecked", "workload of a JWT-SVID alone", "JWT-SVID out of its window", "device of a claim alone",
+	"reason identity-revoked", "withdrawn, and the source cannot tell any more",
+	"withdrawn, in a tier that looks at no device", "reason enrolled-user", "enrolled for a user of another issuer",
+	"enrolled for an address, and the token has none", "enrolled for somebody else, by settings that are not known",
+	"sources say two users", "two sources say the user",
+	"nobody says the user, who passes", "nobody says the user, who is refused",
 	"reason route-mismatch", "reason identity-missing", "reason identity-expired", "reason isolated", "reason audience",
 	"reason device-unknown", "reason device-contested", "reason store-unreachable", "reason posture", "reason step-up",
 	"reason allowed",

@@ -17,7 +17,8 @@ var (
 // input draws what is asked of a world: most often something that comes as far as the posture.
 func (d dice) input(r *reference) policy.Input {
 	in := policy.Input{At: d.edge(-1, 3, "at"), Request: d.request(), Subject: d.subject(), Granted: d.granted(r)}
-	in.Device = d.device(in.At)
+	d.fullyNamed(in.Subject.User)
+	in.Device = d.device(r, in.Subject.User, in.At)
 	return in
 }
 
@@ -96,12 +97,37 @@ func (d dice) subject() identity.Subject {
 		s.Device = uuid
 	case 28:
 		s.Certificate = identity.Validity{}
+	default:
+		d.tokens(&s)
 	}
 	return s
 }
 
+// tokens makes a subject one of whom a token says more than who the user is, now and then.
+func (d dice) tokens(s *identity.Subject) {
+	unchecked := identity.Doubt{Code: identity.DoubtUnchecked}
+	switch d.below(32, "tokens are odd") {
+	case 16:
+		s.Doubts = []identity.Doubt{unchecked}
+	case 17:
+		s.Doubts = pick(d, "doubts", []identity.Doubt{unchecked, unchecked}, []identity.Doubt{unchecked, {Code: identity.DoubtDevice}},
+			[]identity.Doubt{{Code: identity.DoubtWorkload}, unchecked})
+	case 18, 19, 20:
+		s.Certificate, s.User.Device = identity.Validity{}, pick(d, "claim", s.Device, uuid, signals.Alias{})
+		s.User.DeviceBinds = !d.oneIn(4, "the claim does not bind")
+	case 21, 22, 23:
+		s.Workload, s.WorkloadToken = "spiffe://acme.example/ns/ci/deploy", d.window("JWT-SVID")
+		if d.oneIn(2, "JWT-SVID at its edge") {
+			s.WorkloadToken = identity.Validity{NotBefore: d.edge(-1, 4, "JWT-SVID"), NotAfter: d.edge(0, 5, "JWT-SVID")}
+		}
+		if d.oneIn(2, "nobody behind the JWT-SVID") {
+			s.User, s.Device, s.Certificate = nil, signals.Alias{}, identity.Validity{}
+		}
+	}
+}
+
 // device draws a device whose sources reported it up to some instant, and what is known of the sources.
-func (d dice) device(at time.Time) policy.Device {
+func (d dice) device(r *reference, user *identity.User, at time.Time) policy.Device {
 	switch d.below(40, "gap") {
 	case 19:
 		return policy.Device{Gap: policy.GapUnknown}
@@ -114,7 +140,7 @@ func (d dice) device(at time.Time) policy.Device {
 	}
 	posture := signals.Posture{Device: "d1", Revision: 1, Aliases: pick(d, "aliases", []signals.Alias{serial, uuid},
 		[]signals.Alias{uuid}, []signals.Alias{serial}, nil)}
-	posture, _ = posture.Merge(signals.Observation{Facts: d.facts()})
+	posture, _ = posture.Merge(signals.Observation{Facts: d.facts(r, user)})
 	device := policy.Device{Posture: &posture, AsOf: pick(d, "asOf", at, base, base.Add(-2*step), base.Add(-1)),
 		Heard: map[string]time.Time{}}
 	recent := !d.oneIn(3, "sources were heard long ago")
@@ -135,7 +161,7 @@ func (d dice) device(at time.Time) policy.Device {
 var sources = []string{"mdm", "edr", "stranger"}
 
 // facts draws what the sources say, most of it healthy, all of it not long after one last contact.
-func (d dice) facts() []signals.Fact {
+func (d dice) facts(r *reference, user *identity.User) []signals.Fact {
 	contact := base.Add(-step * time.Duration(d.below(4, "last contact")))
 	ns := pick(d, "last contact ns", time.Duration(0), 0, 1, -1)
 	healthy := !d.oneIn(2, "something is unhealthy")
@@ -159,6 +185,7 @@ func (d dice) facts() []signals.Fact {
 			}
 		}
 	}
+	facts = slices.Concat(facts, d.enrolments(r, user, contact.Add(ns)), d.certificates(contact.Add(ns)))
 	if d.oneIn(20, "no facts") {
 		facts = slices.DeleteFunc(facts, func(f signals.Fact) bool { return f.Source != "stranger" })
 	}

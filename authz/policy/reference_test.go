@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/signals"
 )
@@ -47,8 +48,10 @@ func (r *reference) judge(in policy.Input) ruling {
 		return refused(policy.ReasonHost)
 	case in.Request.Method == "":
 		return refused(policy.ReasonMalformed)
-	case len(in.Subject.Doubts) > 0:
+	case slices.ContainsFunc(in.Subject.Doubts, lasting):
 		return refused(policy.ReasonIdentityDoubted)
+	case len(in.Subject.Doubts) > 0:
+		return refused(policy.ReasonIdentityUnchecked)
 	}
 	route, reason := r.find(host, segments, in.Request.Method)
 	if reason != "" {
@@ -68,13 +71,23 @@ func (r *reference) judge(in policy.Input) ruling {
 		ruled.Reason = reason
 		return a.monitored(ruled, reason != policy.ReasonDeviceContested && !a.denyUnlessWantsKnown())
 	}
+	if a.lentOut() {
+		ruled.Reason = policy.ReasonEnrolledUser
+		return ruled
+	}
 	return a.demands(ruled)
 }
+
+// lasting: a doubt that a look into the store could not clear.
+func lasting(d identity.Doubt) bool { return d.Code != identity.DoubtUnchecked }
 
 // beforePosture are the steps between Envoy's choice of the route and the posture.
 func (a *asked) beforePosture() policy.Reason {
 	if reason := a.identity(); reason != "" {
 		return reason
+	}
+	if a.withdrawn() {
+		return policy.ReasonIdentityRevoked
 	}
 	for _, audience := range a.spec.Audiences {
 		m := a.membership(audience)
@@ -158,9 +171,16 @@ func (a *asked) chosenElsewhere() bool {
 // identity: windows first, then who the tier wants to know, then the device that its signals are about.
 func (a *asked) identity() policy.Reason {
 	s, at := a.in.Subject, a.in.At
-	var peerless policy.Input
+	var none identity.Validity
+	certified, told := s.Certificate != none, s.WorkloadToken != none
+	claimed := s.User != nil && s.User.DeviceBinds && s.User.Device == s.Device
+	a.saw("workload of a JWT-SVID alone", !certified && s.Workload != "" && s.WorkloadToken.Covers(at))
+	a.saw("JWT-SVID out of its window", told && !s.WorkloadToken.Covers(at))
+	a.saw("device of a claim alone", !certified && a.bound() && claimed)
 	switch {
-	case (s.Workload != "" || a.bound() || s.Certificate != peerless.Subject.Certificate) && !s.Certificate.Covers(at):
+	case certified && !s.Certificate.Covers(at), told && !s.WorkloadToken.Covers(at):
+		return policy.ReasonIdentityExpired
+	case !certified && s.Workload != "" && !told, !certified && a.bound() && !claimed: // by nothing that holds
 		return policy.ReasonIdentityExpired
 	case s.User != nil && !s.User.Token.Covers(at):
 		return policy.ReasonIdentityExpired

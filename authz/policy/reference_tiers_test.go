@@ -14,6 +14,7 @@ const nowhere policy.List = ""
 func (d dice) tier(name string) policy.Tier {
 	t := policy.Tier{Meta: meta(name), Identify: pick(d, "identify", policy.IdentifyUserDevice, policy.IdentifyUserDevice,
 		policy.IdentifyUserDevice, policy.IdentifyUser), Mode: pick(d, "mode", "", "", "", policy.ModeMonitor)}
+	d.ownDevice(&t)
 	var login policy.StepUpDemand
 	demanded := signalNames
 	if d.oneIn(6, "no signals") {

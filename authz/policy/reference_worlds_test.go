@@ -61,9 +61,12 @@ func (d dice) settings() policy.World {
 	return policy.World{
 		Sources: map[string]policy.Source{
 			"mdm": {Attests: []string{"platform", "ownership", "disk_encryption", "secure_boot", "firewall", "screen_lock",
-				"compromised", "edr_present"}},
+				"compromised", "edr_present", "enrolled_user", "certificate_status"},
+				EnrolledUser: policy.EnrolledAs{Issuer: "corp", Is: policy.EnrolledIsName}},
 			"edr": {Attests: []string{"platform", "edr_healthy", "edr_present", "edr_risk_score", "compromised",
-				"disk_encryption", "screen_lock"}},
+				"disk_encryption", "screen_lock", "enrolled_user", "certificate_status"},
+				EnrolledUser: pick(d, "edr names users", policy.EnrolledAs{Issuer: "corp", Is: policy.EnrolledIsEmail},
+					policy.EnrolledAs{Issuer: "corp", Is: policy.EnrolledIsSubject}, policy.EnrolledAs{})},
 		},
 		Issuers: []string{"corp", "partner"}, TrustDomains: []string{"acme.example"},
 	}

@@ -75,7 +75,8 @@ func sampleSpec() Spec {
 func sampleWorld() World {
 	return World{
 		Sources: map[string]Source{
-			"mdm": {Attests: []string{"platform", "disk_encryption", "compromised", "firewall", "ownership", "edr_healthy"}},
+			"mdm": {Attests: []string{"platform", "disk_encryption", "compromised", "firewall", "ownership", "edr_healthy",
+				"enrolled_user", "certificate_status"}, EnrolledUser: EnrolledAs{Issuer: "corp", Is: EnrolledIsName}},
 			"edr": {Attests: []string{"edr_healthy", "compromised", "disk_encryption"}},
 		},
 		Issuers: []string{"corp", "partner"}, TrustDomains: []string{"acme.example"},
@@ -108,6 +109,7 @@ func healthyFacts() []signals.Fact {
 		report("mdm", "edr_healthy", signals.Bool(true), time.Hour),
 		report("mdm", "compromised", signals.Bool(false), time.Hour),
 		report("mdm", "firewall", signals.Bool(true), time.Hour),
+		report("mdm", "enrolled_user", signals.Text("ana"), time.Hour),
 	}
 }
 

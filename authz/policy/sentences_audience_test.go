@@ -13,6 +13,7 @@ func guests(t *testing.T, plain, isolated []Member, change func(*Spec)) *Policy 
 	t.Helper()
 	return compileSample(t, func(s *Spec) {
 		s.Audiences[0].Members, s.Audiences[1].Members = plain, isolated
+		s.Tiers[0].SharedDevices = true // the subject varies, the device stays
 		if change != nil {
 			change(s)
 		}

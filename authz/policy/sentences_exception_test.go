@@ -30,6 +30,7 @@ func excepting(t *testing.T, change func(*Exception)) *Policy {
 		route := s.Routes[0]
 		route.Meta.Name, route.Path = "reports", "/reports-only/**"
 		s.Routes, s.Exceptions = append(s.Routes, route), []Exception{e}
+		s.Tiers[0].SharedDevices = true // the subject varies, the device stays
 	})
 }
 

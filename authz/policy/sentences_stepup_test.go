@@ -149,7 +149,7 @@ func TestEachUnmetDemandHasItsOwnerAndFix(t *testing.T) {
 		s.Baselines = append(s.Baselines, Baseline{Meta: Meta{Name: "agents", Owner: "detection"},
 			Platforms: []string{"macos"},
 			Signals:   map[string]Signal{"edr-healthy": edr}})
-		s.Tiers[0].Grace = nil
+		s.Tiers[0].Grace, s.Tiers[0].SharedDevices = nil, true
 	})
 	in := ana()
 	in.Subject.User.ACR = "pwd"

@@ -18,6 +18,11 @@ type Tier struct {
 	Grace      *GraceBound     `yaml:"grace,omitempty"`      // without it there is none
 	OnGap      OnGap           `yaml:"onGap,omitempty"`      // default deny
 	Exceptions *ExceptionBound `yaml:"exceptions,omitempty"` // without it there is no exception from this tier
+	// EnrolledUser, of a tier that identifies user+device: must the device be known to be enrolled for the user? Default
+	// required. whenKnown lets a device pass of which no source tells the user.
+	EnrolledUser EnrolledUser `yaml:"enrolledUser,omitempty"`
+	// SharedDevices lets a user in on a device that is enrolled for somebody else.
+	SharedDevices bool `yaml:"sharedDevices,omitempty"`
 	// Stricter adds to what members of an audience must show, or shortens what they are given. It never loosens.
 	Stricter []Stricter `yaml:"stricter,omitempty"`
 	// RecheckEvery is the longest a stream may live without being asked again: Envoy cuts it then, a long download too.
@@ -34,6 +39,15 @@ const (
 	IdentifyWorkload   Identify = "workload"
 	IdentifyUser       Identify = "user"
 	IdentifyUserDevice Identify = "user+device"
+)
+
+// EnrolledUser is what a tier does where nobody knows for whom a device is enrolled.
+type EnrolledUser string
+
+// The ways to take the user that a device is enrolled for.
+const (
+	EnrolledRequired  EnrolledUser = "required"
+	EnrolledWhenKnown EnrolledUser = "whenKnown"
 )
 
 // Demand is an entry of require or advise: the signal's name alone, or a mapping with a tighter maxAge.

@@ -22,27 +22,30 @@ type Reason string
 
 // The reasons, in the order in which they are judged.
 const (
-	ReasonUndecided        Reason = ""
-	ReasonMalformed        Reason = "malformed"         // no HTTP attributes, no method, a header bomb
-	ReasonPath             Reason = "path"              // a path of two readings
-	ReasonHost             Reason = "host"              // an authority that is no host
-	ReasonIdentityDoubted  Reason = "identity-doubted"  // a proof was offered and is not believed
-	ReasonNoRoute          Reason = "no-route"          // nothing is served there
-	ReasonMethod           Reason = "method"            // the route does not list this method
-	ReasonRouteMismatch    Reason = "route-mismatch"    // Envoy and tiergate chose different routes
-	ReasonIdentityMissing  Reason = "identity-missing"  // the tier wants to know more of who asks
-	ReasonIdentityExpired  Reason = "identity-expired"  // certificate or token out of its window
-	ReasonIsolated         Reason = "isolated"          // the subject belongs to an isolated audience, the route does not
-	ReasonAudience         Reason = "audience"          // the subject is in none of the route's audiences
-	ReasonDeviceUnknown    Reason = "device-unknown"    // nobody has reported this device
-	ReasonDeviceContested  Reason = "device-contested"  // two devices carry this name
-	ReasonStoreUnreachable Reason = "store-unreachable" // we could not know
-	ReasonPosture          Reason = "posture"           // signals that the tier demands are not met
-	ReasonStepUp           Reason = "step-up"           // a stronger or fresher login is wanted
-	ReasonEvidence         Reason = "evidence"          // the tier wants a record, and none could be made
-	ReasonInternal         Reason = "internal"          // a fault of ours, written as a denial
-	ReasonNoPolicy         Reason = "no-policy"         // no policy has been loaded yet
-	ReasonAllowed          Reason = "allowed"
+	ReasonUndecided         Reason = ""
+	ReasonMalformed         Reason = "malformed"          // no HTTP attributes, no method, a header bomb
+	ReasonPath              Reason = "path"               // a path of two readings
+	ReasonHost              Reason = "host"               // an authority that is no host
+	ReasonIdentityDoubted   Reason = "identity-doubted"   // a proof was offered and is not believed
+	ReasonIdentityUnchecked Reason = "identity-unchecked" // whether a proof counts cannot be found out now
+	ReasonNoRoute           Reason = "no-route"           // nothing is served there
+	ReasonMethod            Reason = "method"             // the route does not list this method
+	ReasonRouteMismatch     Reason = "route-mismatch"     // Envoy and tiergate chose different routes
+	ReasonIdentityMissing   Reason = "identity-missing"   // the tier wants to know more of who asks
+	ReasonIdentityExpired   Reason = "identity-expired"   // certificate or token out of its window
+	ReasonIdentityRevoked   Reason = "identity-revoked"   // the device's certificate is reported revoked or expired
+	ReasonIsolated          Reason = "isolated"           // the subject belongs to an isolated audience, the route does not
+	ReasonAudience          Reason = "audience"           // the subject is in none of the route's audiences
+	ReasonDeviceUnknown     Reason = "device-unknown"     // nobody has reported this device
+	ReasonDeviceContested   Reason = "device-contested"   // two devices carry this name
+	ReasonStoreUnreachable  Reason = "store-unreachable"  // we could not know
+	ReasonEnrolledUser      Reason = "enrolled-user"      // the device is not known to be enrolled for this user
+	ReasonPosture           Reason = "posture"            // signals that the tier demands are not met
+	ReasonStepUp            Reason = "step-up"            // a stronger or fresher login is wanted
+	ReasonEvidence          Reason = "evidence"           // the tier wants a record, and none could be made
+	ReasonInternal          Reason = "internal"           // a fault of ours, written as a denial
+	ReasonNoPolicy          Reason = "no-policy"          // no policy has been loaded yet
+	ReasonAllowed           Reason = "allowed"
 )
 
 // Verdict is the answer to one Input. It names all demands that were not met, not the first.

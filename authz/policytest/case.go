@@ -54,11 +54,14 @@ type who struct {
 }
 
 type user struct {
-	Issuer string   `yaml:"issuer"`
-	Name   string   `yaml:"name"`
-	Groups []string `yaml:"groups,omitempty"`
-	ACR    string   `yaml:"acr,omitempty"`
-	AMR    []string `yaml:"amr,omitempty"`
+	Issuer string `yaml:"issuer"`
+	Name   string `yaml:"name"`
+	// Subject is the token's sub; default: the name. Email is a verified address; default: none.
+	Subject string   `yaml:"subject,omitempty"`
+	Email   string   `yaml:"email,omitempty"`
+	Groups  []string `yaml:"groups,omitempty"`
+	ACR     string   `yaml:"acr,omitempty"`
+	AMR     []string `yaml:"amr,omitempty"`
 	// Login is the age of the login; nil: the token does not say.
 	Login *time.Duration `yaml:"login,omitempty"`
 }

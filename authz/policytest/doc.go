@@ -17,6 +17,9 @@
 // that nobody has reported; gap names another reason for which nothing is known. The value unknown is a source's word that
 // it cannot tell.
 //
+// A device is enrolled for whoever asks, by every source of its facts of which the settings say how it names users, unless
+// some fact of the case is an enrolled_user. Without settings nobody has to say it.
+//
 // Every time is an age, seen from the instant of the case, which is DefaultAt unless the case says at: 2h is two hours
 // before it. All that a case may say:
 //
@@ -24,6 +27,7 @@
 //	who:
 //	  user: {issuer: corp, name: ana@acme.example, groups: [staff], acr: phr, amr: [hwk], login: 10m}
 //	  workload: spiffe://acme.example/ns/ci/sa/deployer
+//	          # besides: subject (the token's sub; default: the name) and email (default: none)
 //	  device: serial:C02LAPTOP1            # as the certificate names it
 //	  doubt: the signature does not verify # a proof was shown and is not believed
 //	aliases: [uuid:0A1B…]                  # other names of the same device

@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,8 +33,8 @@ func (w *who) subject(at time.Time) (identity.Subject, error) {
 	valid := identity.Validity{NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour)}
 	var s identity.Subject
 	if u := w.User; u != nil {
-		s.User = &identity.User{Issuer: u.Issuer, Name: u.Name, Subject: u.Name, Groups: u.Groups, ACR: u.ACR, AMR: u.AMR,
-			Token: valid}
+		s.User = &identity.User{Issuer: u.Issuer, Name: u.Name, Subject: cmp.Or(u.Subject, u.Name), Email: u.Email,
+			Groups: u.Groups, ACR: u.ACR, AMR: u.AMR, Token: valid}
 		if u.Login != nil {
 			s.User.AuthTime = at.Add(-*u.Login)
 		}

@@ -27,6 +27,7 @@ func Run(p *policy.Policy, cases []Case) ([]Result, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
+		ownDevice(p, &in)
 		verdict := p.Evaluate(&in)
 		results = append(results, Result{Case: c, Place: c.place, Input: in, Verdict: verdict,
 			Differences: c.Expect.compare(&verdict)})

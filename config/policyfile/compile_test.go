@@ -19,7 +19,10 @@ var update = flag.Bool("update", false, "write what is said now as what should b
 // world is what the settings of the fixtures say.
 func world() policy.World {
 	return policy.World{
-		Sources:      map[string]policy.Source{"mdm": {Attests: []string{"platform", "disk_encryption", "compromised", "os_version"}}},
+		Sources: map[string]policy.Source{"mdm": {
+			Attests:      []string{"platform", "disk_encryption", "compromised", "os_version", "enrolled_user"},
+			EnrolledUser: policy.EnrolledAs{Issuer: "corp", Is: policy.EnrolledIsName},
+		}},
 		Issuers:      []string{"corp"},
 		TrustDomains: []string{"acme.example"},
 	}

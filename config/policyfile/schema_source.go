@@ -18,7 +18,9 @@ var schemaTexts = map[string]string{
 	"DenyUnless": "DenyUnless is an entry of that list: the signal's name alone, or a mapping with " +
 		"onUnknown or a tighter maxAge.",
 	"DenyUnless.maxAge": "0: the baseline's",
-	"EvidenceDemand":    "EvidenceDemand is whether a decision may be given that cannot be put on record.",
+	"EnrolledUser": "EnrolledUser is what a tier does where nobody knows for whom a device is " +
+		"enrolled.",
+	"EvidenceDemand": "EvidenceDemand is whether a decision may be given that cannot be put on record.",
 	"Exception": "Exception is a waiver of named signals for named subjects and devices on named " +
 		"routes, from one instant to another. It excuses what a tier requires or steps " +
 		"up for by signals; never denyUnless, never a login demanded always.",
@@ -84,7 +86,10 @@ var schemaTexts = map[string]string{
 	"Team.members": "Members are the e-mail addresses of the people in the team, and CodeOwners how " +
 		"the forge names it in a CODEOWNERS file (\"@acme/iam\"). `policy check --base` " +
 		"needs them to say who may change what.",
-	"Tier":            "Tier is written by IAM: what a protection level demands.",
+	"Tier": "Tier is written by IAM: what a protection level demands.",
+	"Tier.enrolledUser": "EnrolledUser, of a tier that identifies user+device: must the device be known " +
+		"to be enrolled for the user? Default required. whenKnown lets a device pass of " +
+		"which no source tells the user.",
 	"Tier.evidence":   "default: recorded if it can be",
 	"Tier.exceptions": "without it there is no exception from this tier",
 	"Tier.grace":      "without it there is none",
@@ -92,6 +97,7 @@ var schemaTexts = map[string]string{
 	"Tier.onGap":      "default deny",
 	"Tier.recheckEvery": "RecheckEvery is the longest a stream may live without being asked again: Envoy " +
 		"cuts it then, a long download too.",
+	"Tier.sharedDevices": "SharedDevices lets a user in on a device that is enrolled for somebody else.",
 	"Tier.stricter": "Stricter adds to what members of an audience must show, or shortens what they " +
 		"are given. It never loosens.",
 	"Upstream":           "Upstream is where a route leads.",
@@ -101,6 +107,10 @@ var schemaTexts = map[string]string{
 
 // schemaWords are the values of the enumerations.
 var schemaWords = map[string][]string{
+	"EnrolledUser": {
+		"required",
+		"whenKnown",
+	},
 	"EvidenceDemand": {
 		"required",
 	},

@@ -35,3 +35,14 @@ func TestPoliciesThatTheSettingsCannotKeep(t *testing.T) {
 		})
 	}
 }
+
+// Where the sources of the settings name no users, a tier that wants the user of its devices would refuse everybody.
+func TestAPolicyForWhoseDevicesNobodyNamesAUser(t *testing.T) {
+	named := world()
+	if compiled, problems := policyfile.Compile(read(t, "testdata/unenrolled"), named); compiled == nil {
+		t.Fatal(problems)
+	}
+	attested := policy.Source{Attests: named.Sources["mdm"].Attests} // and nothing is said of what its users are
+	named.Sources = map[string]policy.Source{"mdm": attested, "edr": {Attests: []string{"edr_healthy"}}}
+	isRefused(t, "testdata/unenrolled", named)
+}
