@@ -79,13 +79,9 @@ func (c *people) message(t testing.TB, name string) []byte {
 	}})
 }
 
-// server knows the people. odd is told of every decision that is not the one for who asked.
-func (c *people) server(t testing.TB, odd func(string)) *Server {
+// verifier believes the tokens of the people.
+func (c *people) verifier(t testing.TB) *token.Verifier {
 	t.Helper()
-	authority, err := identity.NewAuthority(identity.AuthorityOptions{TrustDomains: map[string][]byte{"acme.example": c.ca.PEM()}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	set, err := c.issuer.JWKS()
 	if err != nil {
 		t.Fatal(err)
@@ -95,11 +91,22 @@ func (c *people) server(t testing.TB, odd func(string)) *Server {
 		t.Fatal(err)
 	}
 	verifier, err := token.New([]token.Issuer{{Name: "corp", Issuer: c.issuer.Name(), Audiences: []string{"apps"},
-		Algorithms: []string{"ES256"}, Keys: keys}})
+		Algorithms: []string{"ES256"}, Keys: keys}}, token.WithDPoP(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Options{Authority: authority, Tokens: verifier, Events: Events{Decided: func(d *Decision) {
+	return verifier
+}
+
+// server knows the people. odd is told of every decision that is not the one for who asked.
+func (c *people) server(t testing.TB, odd func(string)) *Server {
+	t.Helper()
+	authority, err := identity.NewAuthority(identity.AuthorityOptions{TrustDomains: map[string][]byte{"acme.example": c.ca.PEM()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := c.verifier(t)
+	s := New(Options{Peers: authority, Tokens: verifier, Events: Events{Decided: func(d *Decision) {
 		name := strings.TrimPrefix(d.Request.Path, "/")
 		if d.Subject.User == nil || d.Subject.User.Name != name || d.Subject.Workload.Path() != "/ns/people/"+name {
 			odd(fmt.Sprintf("%q was taken for %v, %v: %s", name, d.Subject.User, d.Subject.Workload, d.Verdict.Detail))

@@ -64,7 +64,7 @@ func (f *fleet) server(t testing.TB, required bool) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Options{Authority: authority, Tokens: verifier, Events: Events{Decided: func(d *Decision) {
+	s := New(Options{Peers: authority, Tokens: verifier, Events: Events{Decided: func(d *Decision) {
 		select {
 		case f.told <- d:
 		default:

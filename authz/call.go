@@ -6,6 +6,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tiergate/tiergate/authz/policy"
 )
@@ -26,12 +28,20 @@ const (
 // is written and not longer: they may be parts of the bytes that the message came in. Who keeps one clones it.
 type Call struct {
 	Method, Host, Path string
+	Scheme             string   // http or https
 	Authorization      []string // the values of the authorization header, one for each time it was sent, in any order
+	Proofs             []string // the values of DPoP, likewise
+	Forwarded          []string // the values of x-forwarded-client-cert, in the order in which they were sent
+	Vouched            []byte   // wire bytes of the google.protobuf.Struct that Envoy's jwt_authn filter left; nil: nothing
 	Certificate        string   // source.certificate: the peer's certificate, URL-encoded PEM
 	Principal          string   // source.principal: the first URI SAN, as Envoy read it
 	Route, Table       string   // Envoy's choice of route and the digest of the table that it chose from
 	Malformed          string   // why no decision can be made on this message; empty if one can
 }
+
+// metadataVouched is where Envoy's JWT filter leaves what it has verified (the filter's canonical name:
+// envoy.extensions.filters.http.jwt_authn.v3.JwtProvider payload_in_metadata).
+const metadataVouched = "envoy.filters.http.jwt_authn"
 
 const noHTTP = "the message has no HTTP attributes; ext_authz must run as an HTTP filter"
 
@@ -44,11 +54,12 @@ func parseCall(req *authv3.CheckRequest) *Call {
 		return &Call{Malformed: noHTTP}
 	}
 	call := &Call{
-		Method: http.GetMethod(), Host: http.GetHost(), Path: http.GetPath(),
+		Method: http.GetMethod(), Host: http.GetHost(), Path: http.GetPath(), Scheme: http.GetScheme(),
 		Certificate: attributes.GetSource().GetCertificate(),
 		Principal:   attributes.GetSource().GetPrincipal(),
 		Route:       attributes.GetContextExtensions()[extensionRoute],
 		Table:       attributes.GetContextExtensions()[extensionTable],
+		Vouched:     wireOf(attributes.GetMetadataContext().GetFilterMetadata()[metadataVouched]),
 	}
 	if raw := http.GetHeaderMap(); raw != nil {
 		call.readRawHeaders(raw.GetHeaders())
@@ -56,6 +67,15 @@ func parseCall(req *authv3.CheckRequest) *Call {
 		call.readHeaders(http.GetHeaders())
 	}
 	return call
+}
+
+// wireOf is a Struct in bytes; one that says nothing is none.
+func wireOf(s *structpb.Struct) []byte {
+	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)
+	if err != nil || len(wire) == 0 {
+		return nil // it cannot fail: what was decoded can be encoded
+	}
+	return wire
 }
 
 // readRawHeaders reads headers as encode_raw_headers sends them: every occurrence by itself, any bytes.
@@ -67,8 +87,8 @@ func (c *Call) readRawHeaders(headers []*corev3.HeaderValue) {
 			value = string(raw)
 		}
 		size += len(h.GetKey()) + len(value)
-		if isAuthorization(h.GetKey()) {
-			c.Authorization = append(c.Authorization, value)
+		if list := c.proofsOf(h.GetKey()); list != nil {
+			*list = append(*list, value)
 		}
 	}
 	c.limit(len(headers), size)
@@ -79,24 +99,56 @@ func (c *Call) readHeaders(headers map[string]string) {
 	size := 0
 	for name, value := range headers {
 		size += len(name) + len(value)
-		if isAuthorization(name) {
-			c.Authorization = append(c.Authorization, value)
+		if list := c.proofsOf(name); list != nil {
+			*list = append(*list, value)
 		}
 	}
 	c.limit(len(headers), size)
+	c.ordered()
 }
 
-func isAuthorization(name string) bool { return strings.EqualFold(name, "authorization") }
+// proofsOf is where the values of a header are kept, nil for a header of which nothing is. Names have no case; the length
+// is compared first, which none but k and s could change in another case.
+func (c *Call) proofsOf(name string) *[]string {
+	const authorization, proof, forwarded = "authorization", "dpop", "x-forwarded-client-cert"
+	switch len(name) {
+	case len(authorization):
+		if strings.EqualFold(name, authorization) {
+			return &c.Authorization
+		}
+	case len(proof):
+		if strings.EqualFold(name, proof) {
+			return &c.Proofs
+		}
+	case len(forwarded):
+		if strings.EqualFold(name, forwarded) {
+			return &c.Forwarded
+		}
+	}
+	return nil
+}
 
-// limit refuses a call with too many headers. It then holds no credentials: nobody is to judge them.
+// ordered refuses a call whose map of headers has x-forwarded-client-cert in several spellings: a map does not tell which
+// one the last proxy wrote, and that one decides who is believed to ask.
+func (c *Call) ordered() {
+	if len(c.Forwarded) > 1 && c.Malformed == "" {
+		c.refuse("the map of headers has x-forwarded-client-cert more than once; let Envoy send encode_raw_headers")
+	}
+}
+
+// limit refuses a call with too many headers.
 func (c *Call) limit(count, size int) {
 	switch {
 	case count > maxHeaders:
-		c.Malformed = fmt.Sprintf("the request has more than %d headers", maxHeaders)
+		c.refuse(fmt.Sprintf("the request has more than %d headers", maxHeaders))
 	case size > maxHeaderBytes:
-		c.Malformed = fmt.Sprintf("the request has more than %d bytes of headers", maxHeaderBytes)
-	default:
-		return
+		c.refuse(fmt.Sprintf("the request has more than %d bytes of headers", maxHeaderBytes))
 	}
-	c.Authorization, c.Certificate, c.Principal = c.Authorization[:0], "", ""
+}
+
+// refuse leaves no credentials in a call: nobody is to judge them.
+func (c *Call) refuse(why string) {
+	c.Malformed = why
+	c.Authorization, c.Proofs, c.Forwarded = c.Authorization[:0], c.Proofs[:0], c.Forwarded[:0]
+	c.Certificate, c.Principal, c.Vouched = "", "", nil
 }

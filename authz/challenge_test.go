@@ -17,8 +17,10 @@ func TestChallengesAreWrittenAsTheRFCsSay(t *testing.T) {
 		want    string // "": no challenge
 		status  int
 	}{
-		"nobody": {policy.Verdict{Reason: policy.ReasonIdentityMissing}, `Bearer realm="tiergate"`, 401},
-		"doubt":  {policy.Verdict{Reason: policy.ReasonIdentityDoubted}, `Bearer realm="tiergate", error="invalid_token"`, 401},
+		"unchecked": {policy.Verdict{Reason: policy.ReasonIdentityUnchecked}, "", 503},
+		"revoked":   {policy.Verdict{Reason: policy.ReasonIdentityRevoked}, "", 403},
+		"nobody":    {policy.Verdict{Reason: policy.ReasonIdentityMissing}, `Bearer realm="tiergate"`, 401},
+		"doubt":     {policy.Verdict{Reason: policy.ReasonIdentityDoubted}, `Bearer realm="tiergate", error="invalid_token"`, 401},
 		"acr and age": {policy.Verdict{Outcome: policy.StepUp, Reason: policy.ReasonStepUp, Challenge: &policy.Challenge{
 			ACR: []string{"phr", "phrh"}, MaxAge: 15 * time.Minute}}, stepUp + `, acr_values="phr phrh", max_age="900"`, 401},
 		"age alone": {policy.Verdict{Outcome: policy.StepUp, Reason: policy.ReasonStepUp, Challenge: &policy.Challenge{

@@ -7,12 +7,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/identity"
@@ -81,12 +83,45 @@ func TestNoSecretOfACallIsRecorded(t *testing.T) {
 	const secret = "hunter2"
 	recorder, stop := recorded(t)
 	c := newPeople(t, "ana")
-	authority, err := identity.NewAuthority(identity.AuthorityOptions{TrustDomains: map[string][]byte{"acme.example": c.ca.PEM()}})
+	proxies, err := identity.ParseSPIFFEPattern("spiffe://acme.example/ns/people/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Options{Authority: authority, Tokens: onePerson{}, Evidence: recorder})
+	authority, err := identity.NewAuthority(identity.AuthorityOptions{TrustDomains: map[string][]byte{"acme.example": c.ca.PEM()},
+		Forwarders: []identity.SPIFFEPattern{proxies}}) // so that what they say of others is read
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{Peers: authority, Tokens: c.verifier(t), Evidence: recorder})
 	s.SetPolicy(compiled(t, "app", "/**"))
+	bound, err := c.issuer.Token("ana", nil, time.Hour, map[string]any{"cnf": map[string]string{"jkt": strings.Repeat("A", 43)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plant, spellings := plants(secret, bound)
+	for _, p := range plant {
+		request := &authv3.CheckRequest{}
+		if err := proto.Unmarshal(c.messages["ana"], request); err != nil {
+			t.Fatal(err)
+		}
+		p(request.Attributes)
+		answerTo(t, s, marshal(t, request))
+	}
+	answerTo(t, s, []byte(secret)) // no message at all
+	text := stop()
+	for _, spelling := range spellings {
+		if bytes.Contains(text, []byte(spelling)) {
+			t.Errorf("%q is in the record:\n%s", spelling, text)
+		}
+	}
+	if reasons := replayed(t, s.current.Load().policy, text); len(reasons) != len(plant)+1 {
+		t.Errorf("%d records of %d calls", len(reasons), len(plant)+1)
+	}
+}
+
+// plants put a secret into a message each, whose sender has a token that is bound to a key, and the spellings that it has
+// there.
+func plants(secret, bound string) (plant []func(*authv3.AttributeContext), spellings []string) {
 	encoded := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"` + secret + `","sub":"` + secret + `"}`))
 	header := func(name, value string) func(*authv3.AttributeContext) {
 		return func(a *authv3.AttributeContext) {
@@ -94,11 +129,33 @@ func TestNoSecretOfACallIsRecorded(t *testing.T) {
 			m.Headers = append(m.Headers, &corev3.HeaderValue{Key: name, RawValue: []byte(value)})
 		}
 	}
-	plant := []func(*authv3.AttributeContext){
-		header("cookie", "session="+secret), header("authorization", "Bearer "+secret), header("authorization", "Basic "+secret),
-		header("authorization", "Bearer "+encoded+"."+encoded+"."+secret), header("authorization", "Bearer good,Bearer "+secret),
-		header("authorization", "\xff"+secret), header("x-api-key", secret), header(secret, secret), header("referer", "https://x/?"+secret),
+	secretKey := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"dpop+jwt","alg":"ES256","jwk":{"kty":"EC","crv":"P-256","x":"` +
+		secret + `","y":"` + secret + `","d":"` + secret + `"}}`))
+	token := func(value string) func(*authv3.AttributeContext) { // in the place of ana's
+		return func(a *authv3.AttributeContext) {
+			a.Request.Http.HeaderMap.Headers = nil
+			header("authorization", value)(a)
+		}
+	}
+	byProof := func(proof string) func(*authv3.AttributeContext) {
+		return func(a *authv3.AttributeContext) {
+			token("DPoP " + bound)(a)
+			header("dpop", proof)(a)
+		}
+	}
+	plant = []func(*authv3.AttributeContext){
+		header("cookie", "session="+secret), header("authorization", "Bearer "+secret), token("Bearer " + secret), token("Basic " + secret),
+		token("Bearer " + encoded + "." + encoded + "." + secret + "A"), token("Bearer " + bound + ",Bearer " + secret), token("DPoP " + secret),
+		token("\xff" + secret), token("DPoP " + bound), header("x-api-key", secret), header(secret, secret), header("referer", "https://x/?"+secret),
 		header(":path", "/x?"+secret), header("x-forwarded-client-cert", secret),
+		header("x-forwarded-client-cert", `By=spiffe://acme.example/ns/people/ana;Cert="`+secret+`"`),
+		header("x-forwarded-client-cert", `By=spiffe://acme.example/ns/people/ana;Cert="-----BEGIN%20`+secret+`";Subject="CN=`+secret+`"`),
+		byProof(encoded + "." + encoded + "." + secret + "A"), byProof(secret), byProof("\xff" + secret), byProof(secretKey + "." + encoded + "." + secret + "A"),
+		header("dpop", secret),
+		func(a *authv3.AttributeContext) {
+			said := &structpb.Struct{Fields: map[string]*structpb.Value{secret: structpb.NewStringValue(secret)}}
+			a.MetadataContext = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metadataVouched: said}}
+		},
 		func(a *authv3.AttributeContext) { a.Request.Http.Path = "/x?token=" + secret },
 		func(a *authv3.AttributeContext) { a.Request.Http.Path = "/a//b?" + secret + "?" + secret },
 		func(a *authv3.AttributeContext) { a.Request.Http.Path = "?" + secret },
@@ -115,24 +172,7 @@ func TestNoSecretOfACallIsRecorded(t *testing.T) {
 			a.ContextExtensions = map[string]string{secret: secret, extensionTable: secret}
 		},
 	}
-	for _, p := range plant {
-		request := &authv3.CheckRequest{}
-		if err := proto.Unmarshal(c.messages["ana"], request); err != nil {
-			t.Fatal(err)
-		}
-		p(request.Attributes)
-		answerTo(t, s, marshal(t, request))
-	}
-	answerTo(t, s, []byte(secret)) // no message at all
-	text := stop()
-	for _, spelling := range []string{secret, encoded, "BEGIN", "Bearer g"} {
-		if bytes.Contains(text, []byte(spelling)) {
-			t.Errorf("%q is in the record:\n%s", spelling, text)
-		}
-	}
-	if reasons := replayed(t, s.current.Load().policy, text); len(reasons) != len(plant)+1 {
-		t.Errorf("%d records of %d calls", len(reasons), len(plant)+1)
-	}
+	return plant, []string{secret, encoded, secretKey, bound, "BEGIN", "Bearer "}
 }
 
 // TestEveryAnswerIsRecorded: also those without a policy, of messages that cannot be read, and of defects.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/token"
 )
 
 // The headers that upstreams get. All of them are set or removed on every allowed request, so that none of a client's own
@@ -50,6 +51,12 @@ var answers = map[policy.Reason]answer{
 	policy.ReasonHost: {http.StatusBadRequest, codes.InvalidArgument, "Invalid host", "The host of the request is no host name."},
 	policy.ReasonIdentityDoubted: {http.StatusUnauthorized, codes.Unauthenticated, "Identity not accepted",
 		"A certificate or token came with the request and is not accepted. Sign in again."},
+	policy.ReasonIdentityUnchecked: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
+		"Whether this sign-in was used before cannot be looked up at the moment."},
+	policy.ReasonIdentityRevoked: {http.StatusForbidden, codes.PermissionDenied, "Device certificate withdrawn",
+		"The certificate of this device was withdrawn or has expired. Ask for a new one."},
+	policy.ReasonEnrolledUser: {http.StatusForbidden, codes.PermissionDenied, "Not your device",
+		"This device is not known to be yours. Use your own, or ask for the records to be mended."},
 	policy.ReasonNoRoute: {http.StatusForbidden, codes.PermissionDenied, "Nothing here for you", "No route is open here."},
 	policy.ReasonMethod:  {http.StatusForbidden, codes.PermissionDenied, "Method not open", "This method is not open here."},
 	policy.ReasonRouteMismatch: {http.StatusForbidden, codes.PermissionDenied, "Route in dispute",
@@ -216,18 +223,25 @@ func denied(d *Decision, a answer) *authv3.CheckResponse {
 	}
 }
 
-// challenge follows RFC 6750, section 3: no error code when no token came; and RFC 9470, section 3, for a login that does
-// not suffice. The words of a policy's acr and amr need no quoting: policy.New refuses those that would. RFC 9470 has no
-// parameter for amr.
+// challenge is made in the scheme by which the token came, DPoP with the algorithms of proofs (RFC 9449, section 7.1).
 func challenge(d *Decision) string {
+	if d.DPoP {
+		return `DPoP realm="tiergate"` + challengeError(d) + `, algs="` + token.ProofAlgorithms() + `"`
+	}
+	return `Bearer realm="tiergate"` + challengeError(d)
+}
+
+// challengeError follows RFC 6750, section 3: no error code when no token came; and RFC 9470, section 3, for a login that
+// does not suffice. The words of a policy's acr and amr need no quoting: policy.New refuses those that would. RFC 9470 has
+// no parameter for amr.
+func challengeError(d *Decision) string {
 	switch wanted := d.Verdict.Challenge; {
 	case d.Verdict.Reason == policy.ReasonIdentityMissing:
-		return `Bearer realm="tiergate"`
+		return ""
 	case d.Verdict.Reason != policy.ReasonStepUp || wanted == nil:
-		return `Bearer realm="tiergate", error="invalid_token"`
+		return `, error="invalid_token"`
 	default:
-		text := `Bearer realm="tiergate", error="insufficient_user_authentication", ` +
-			`error_description="A stronger or fresher sign-in is required"`
+		text := `, error="insufficient_user_authentication", error_description="A stronger or fresher sign-in is required"`
 		if len(wanted.ACR) > 0 {
 			text += `, acr_values="` + strings.Join(wanted.ACR, " ") + `"`
 		}

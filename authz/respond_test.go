@@ -20,6 +20,7 @@ import (
 // allReasons are those of package policy and one that nobody has written down.
 var allReasons = []policy.Reason{
 	policy.ReasonUndecided, policy.ReasonMalformed, policy.ReasonPath, policy.ReasonHost, policy.ReasonIdentityDoubted,
+	policy.ReasonIdentityUnchecked, policy.ReasonIdentityRevoked, policy.ReasonEnrolledUser,
 	policy.ReasonNoRoute, policy.ReasonMethod, policy.ReasonRouteMismatch, policy.ReasonIdentityMissing,
 	policy.ReasonIdentityExpired, policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown,
 	policy.ReasonDeviceContested, policy.ReasonStoreUnreachable, policy.ReasonPosture, policy.ReasonStepUp, policy.ReasonEvidence,

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/replica"
 )
@@ -23,20 +25,39 @@ type Devices interface {
 	Each(yield func(*signals.Posture) bool)
 }
 
-// Tokens verifies bearer tokens; *token.Verifier is one.
+// Tokens verifies tokens; *token.Verifier is one.
 type Tokens interface {
-	// Verify believes a token that whoever showed the certificate holder (zero: none) sent at an instant.
-	Verify(raw string, holder identity.Thumbprint, at time.Time) (*identity.User, error)
+	// Judge believes a credential that came at an instant, or says for the operator why not.
+	Judge(c *token.Credential, at time.Time) (token.Proof, error)
 }
 
-// Options are the parts that a Server works with. Devices, Authority and Tokens may be nil: then no device, no certificate
-// or no token is ever believed.
+// Peers judges who is at the other end; *identity.Authority is one. Its answers may change from call to call: CA
+// certificates are renewed.
+type Peers interface {
+	Peer(encodedPEM, principal string, at time.Time) identity.Peer
+	// Behind is who is behind a peer that forwards the requests of others, by the values of x-forwarded-client-cert; a peer
+	// that does not is returned as it is.
+	Behind(peer identity.Peer, forwarded []string, at time.Time) identity.Peer
+}
+
+// Replays remembers what counts only once.
+type Replays interface {
+	// Once notes a name. ErrReplayed: it was noted before. Any other error: that cannot be found out now.
+	Once(once token.Once) error
+}
+
+// ErrReplayed says that a proof which counts only once was used before.
+var ErrReplayed = errors.New("the proof was used before")
+
+// Options are the parts that a Server works with. Devices, Peers, Tokens and Replays may be nil: then no device, no
+// certificate, no token, or no proof that counts only once is ever believed.
 type Options struct {
-	Devices   Devices
-	Authority *identity.Authority
-	Tokens    Tokens
-	Now       func() time.Time // default time.Now
-	Events    Events
+	Devices Devices
+	Peers   Peers
+	Tokens  Tokens
+	Replays Replays
+	Now     func() time.Time // default time.Now
+	Events  Events
 	// StockCodec reads and writes with protobuf's own code instead of ours (settings: authz.reader: proto).
 	StockCodec bool
 	// Evidence puts every decision on record. Nil: none is, and a tier that wants its decisions on record refuses.
@@ -110,7 +131,9 @@ func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
 		in.Device = s.reading(gen, &in.Subject)
 	}
 	verdict := gen.evaluate(&in)
-	return s.settle(id, gen, &in, verdict)
+	decision := s.settle(id, gen, &in, verdict)
+	decision.DPoP = decision.Verdict.Outcome != policy.Allow && call.sentByKey()
+	return decision
 }
 
 // chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
@@ -129,22 +152,52 @@ func chosen(gen *generation, call *Call, at time.Time) *policy.Chosen {
 // identify turns the proofs of a call into a subject.
 func (s *Server) identify(call *Call, at time.Time) identity.Subject {
 	var peer identity.Peer
-	if s.opts.Authority != nil {
-		peer = s.opts.Authority.Peer(call.Certificate, call.Principal, at)
+	if s.opts.Peers != nil {
+		peer = s.opts.Peers.Peer(call.Certificate, call.Principal, at)
+		peer = s.opts.Peers.Behind(peer, call.Forwarded, at)
 	}
-	user, err := s.user(call, peer.Thumbprint, at)
-	return identity.Assemble(peer, user, err)
+	proof, err := s.proven(call, peer.Thumbprint, at)
+	subject := identity.Assemble(peer, proof.Proven, err)
+	if doubt := s.usedBefore(proof.Once); doubt != nil { // then the token proves nothing
+		doubts := subject.Doubts
+		subject = identity.Assemble(peer, identity.Proven{}, nil)
+		subject.Doubts = append(doubts, *doubt)
+	}
+	return subject
 }
 
-// reading finds the posture of the device that the subject is bound to, or the gap.
+// reading finds the posture of the device that the subject is bound to, or the gap. A token that calls the device
+// something else than the certificate does must mean the same one: if the copy of the store knows that it does not, or
+// does not know a device of one of the names, the subject gets a doubt.
 func (s *Server) reading(gen *generation, subject *identity.Subject) policy.Device {
 	if subject.Device == (signals.Alias{}) {
 		return policy.Device{}
 	}
+	device := s.lookup(gen, subject.Device)
+	if subject.Claimed == (signals.Alias{}) {
+		return device
+	}
+	claimed := s.lookup(gen, subject.Claimed)
+	shown, _, _ := device.Version()
+	meant, _, _ := claimed.Version()
+	switch {
+	case device.Gap == policy.GapUnknown || claimed.Gap == policy.GapUnknown || device.Gap == claimed.Gap && shown != meant:
+		subject.Doubts = append(subject.Doubts, identity.Doubt{Code: identity.DoubtDevice, Detail: fmt.Sprintf(
+			"the certificate is of device %.200q and the token of %.200q, which are not known to be one device: a stolen token, "+
+				"or a name that no source reports", subject.Device, subject.Claimed)})
+		return policy.Device{}
+	case claimed.Gap != policy.GapNone && device.Gap != policy.GapContested:
+		return claimed
+	}
+	return device
+}
+
+// lookup finds the posture of a device by one of its names, or the gap.
+func (s *Server) lookup(gen *generation, name signals.Alias) policy.Device {
 	if s.opts.Devices == nil {
 		return policy.Device{Gap: policy.GapUnreachable}
 	}
-	read, err := s.opts.Devices.Lookup(subject.Device)
+	read, err := s.opts.Devices.Lookup(name)
 	switch {
 	case err == nil:
 		return policy.Device{Packed: read.Posture, AsOf: read.AsOf, Heard: s.heard.sources(),

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/replica"
 )
@@ -22,14 +23,15 @@ import (
 // onePerson believes one token.
 type onePerson struct{}
 
-func (onePerson) Verify(raw string, _ identity.Thumbprint, at time.Time) (*identity.User, error) {
-	switch raw {
+func (onePerson) Judge(c *token.Credential, at time.Time) (token.Proof, error) {
+	switch c.Token {
 	case "good":
-		return &identity.User{Issuer: "corp", Name: "ana", Token: identity.Validity{NotBefore: at.Add(-1), NotAfter: at.Add(time.Hour)}}, nil
+		return token.Proof{Proven: identity.Proven{User: &identity.User{Issuer: "corp", Name: "ana",
+			Token: identity.Validity{NotBefore: at.Add(-1), NotAfter: at.Add(time.Hour)}}}}, nil
 	case "panic":
 		panic("a defect")
 	}
-	return nil, errors.New("the signature does not verify")
+	return token.Proof{}, errors.New("the signature does not verify")
 }
 
 // compiled is a policy of one route for one person, at a path and on an upstream of the test's choice.

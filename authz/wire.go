@@ -33,6 +33,7 @@ type reader struct {
 	raw  bool // there is a header_map, which then counts instead of headers
 
 	key, value, rawValue string // of the header or entry that is being read
+	vouched              []byte // of the entry of filter metadata that is being read
 	count, size          int    // of the headers in the header_map
 	entries              []headerEntry
 	maybe                uint64 // one bit for each key in entries: what has none was not there before
@@ -52,9 +53,16 @@ func (r *reader) read(message []byte) error {
 
 // clear forgets everything but the room that slices have.
 func (r *reader) clear() {
-	clear(r.call.Authorization)
 	clear(r.entries)
-	*r = reader{call: Call{Authorization: r.call.Authorization[:0]}, entries: r.entries[:0]}
+	*r = reader{call: r.call.emptied(), entries: r.entries[:0]}
+}
+
+// emptied is a Call of nothing, with the room that the slices of this one have.
+func (c *Call) emptied() Call {
+	clear(c.Authorization)
+	clear(c.Proofs)
+	clear(c.Forwarded)
+	return Call{Authorization: c.Authorization[:0], Proofs: c.Proofs[:0], Forwarded: c.Forwarded[:0]}
 }
 
 // walk reads one message, or one entry of a map, which looks the same on the wire.
@@ -107,6 +115,15 @@ func (r *reader) walk(b []byte, m *messageShape, depth int) error {
 func (r *reader) field(f *fieldShape, value []byte, depth int) error {
 	switch f.kind {
 	case kindMessage, kindEntry:
+		if f.slot == slotVouched && len(value) > 0 {
+			// A message that comes again is merged with what came before, which is what reading both in a row does. The
+			// bytes of the first are not to be written to, nor those behind them.
+			if r.vouched == nil {
+				r.vouched = value[:len(value):len(value)]
+			} else {
+				r.vouched = append(r.vouched, value...)
+			}
+		}
 		return r.walk(value, f.child, depth)
 	case kindText:
 		if !utf8.Valid(value) {
@@ -129,6 +146,8 @@ func (r *reader) keep(s slot, value []byte) {
 		r.call.Host = text
 	case slotPath:
 		r.call.Path = text
+	case slotScheme:
+		r.call.Scheme = text
 	case slotCertificate:
 		r.call.Certificate = text
 	case slotPrincipal:
@@ -151,7 +170,7 @@ func (r *reader) opened(p part) {
 	case partHeaderMap:
 		r.raw = true
 	default:
-		r.key, r.value, r.rawValue = "", "", ""
+		r.key, r.value, r.rawValue, r.vouched = "", "", "", nil
 	}
 }
 
@@ -164,8 +183,8 @@ func (r *reader) closed(p part) {
 		}
 		r.count++
 		r.size += len(r.key) + len(value)
-		if r.count <= maxHeaders && isAuthorization(r.key) {
-			r.call.Authorization = append(r.call.Authorization, value)
+		if list := r.call.proofsOf(r.key); list != nil && r.count <= maxHeaders {
+			*list = append(*list, value)
 		}
 	case partHeaderEntry:
 		r.enter(r.key, r.value)
@@ -175,6 +194,10 @@ func (r *reader) closed(p part) {
 			r.call.Route = r.value
 		case extensionTable:
 			r.call.Table = r.value
+		}
+	case partMetadata:
+		if r.key == metadataVouched {
+			r.call.Vouched = r.vouched
 		}
 	default:
 	}
@@ -209,19 +232,23 @@ func nameHash(name string) uint {
 // finish does what can be done only when all has been read.
 func (r *reader) finish() {
 	if !r.http {
-		r.call = Call{Malformed: noHTTP, Authorization: r.call.Authorization[:0]}
+		r.call = r.call.emptied()
+		r.call.Malformed = noHTTP
 		return
 	}
 	if !r.raw {
 		r.count = len(r.entries)
 		for _, e := range r.entries {
 			r.size += len(e.name) + len(e.value)
-			if isAuthorization(e.name) {
-				r.call.Authorization = append(r.call.Authorization, e.value)
+			if list := r.call.proofsOf(e.name); list != nil {
+				*list = append(*list, e.value)
 			}
 		}
 	}
 	r.call.limit(r.count, r.size)
+	if !r.raw {
+		r.call.ordered()
+	}
 }
 
 // undecodable says why bytes are no CheckRequest.

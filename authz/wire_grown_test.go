@@ -68,7 +68,8 @@ func (g grower) bytes(b []byte, number protowire.Number, value []byte) []byte {
 	return append(g.number(g.tag(b, number, protowire.BytesType), uint64(len(value))), value...)
 }
 
-var grownTexts = []string{"", "a", "authorization", "Authorization", "Bearer x", extensionRoute, extensionTable, "é", "/x"}
+var grownTexts = []string{"", "a", "authorization", "Authorization", "Bearer x", extensionRoute, extensionTable, "é", "/x",
+	"dpop", "DPoP", "x-forwarded-client-cert", "X-Forwarded-Client-Cert", metadataVouched, metadataVouched}
 
 func (g grower) text() []byte {
 	if g.chance(8) {
@@ -94,8 +95,8 @@ func (g grower) message(of protoreflect.MessageDescriptor, depth int) []byte {
 		}
 		field := of.Fields().Get(rapid.IntRange(0, of.Fields().Len()-1).Draw(g.t, "field"))
 		if depth < 3 && g.chance(2) { // towards what is kept
-			for _, name := range []protoreflect.Name{"attributes", "request", "http"} {
-				if f := of.Fields().ByName(name); f != nil {
+			for _, name := range []protoreflect.Name{"attributes", "request", "http", "metadata_context", "filter_metadata"} {
+				if f := of.Fields().ByName(name); f != nil && (name != "metadata_context" || g.chance(3)) {
 					field = f
 				}
 			}

@@ -22,6 +22,7 @@ var (
 	pathRaw    = []protowire.Number{1, 4, 2, 13, 1}
 	pathSource = []protowire.Number{1, 1}
 	pathRoute  = []protowire.Number{1, 10}
+	pathFilter = []protowire.Number{1, 11, 1}
 )
 
 // at puts texts by their numbers, one after the other, into the message that a path leads to.
@@ -45,7 +46,7 @@ func oddMessages(t testing.TB) []oddMessage {
 	for _, wire := range [][]byte{{0x08, 0x01}, {0x09, 1, 2, 3, 4, 5, 6, 7, 8}, {0x0d, 1, 2, 3, 4}, {0x0b, 0x10, 0x01, 0x0c}} {
 		wrongTypes = append(wrongTypes, wire...)
 	}
-	return []oddMessage{
+	return append(oddProofs(get), []oddMessage{
 		{"nothing", true, nil},
 		{"everything", true, full},
 		{"everything twice", true, slices.Concat(full, full)},
@@ -107,7 +108,7 @@ func oddMessages(t testing.TB) []oddMessage {
 		{"a body that is not UTF-8", false, at(pathHTTP, 11, "\xff")},
 		{"a raw body that is not UTF-8", true, at(pathHTTP, 12, "\xff")},
 		{"half a surrogate pair", false, at(pathRoute, 1, "\xed\xa0\x80")},
-	}
+	}...)
 }
 
 func TestReaderOnOddMessages(t *testing.T) {

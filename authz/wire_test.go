@@ -47,17 +47,33 @@ func compareReaders(t interface {
 	if err != nil {
 		return false
 	}
-	// A map has no order, and neither have the credentials that it holds; two of them are refused anyway.
-	slices.Sort(want.Authorization)
-	slices.Sort(r.call.Authorization)
-	same := slices.Equal(want.Authorization, r.call.Authorization)
-	if len(want.Authorization) == 0 { // nil or not
-		want.Authorization, r.call.Authorization = nil, nil
+	plain := [2]Call{*want, r.call}
+	for i := range plain {
+		for _, list := range []*[]string{&plain[i].Authorization, &plain[i].Proofs, &plain[i].Forwarded} {
+			if len(*list) == 0 { // nil or not
+				*list = nil
+			}
+			if !r.raw { // a map has no order, and neither have the credentials that it holds
+				slices.Sort(*list)
+			}
+		}
+		plain[i].Vouched = nil
 	}
-	if !same || !reflect.DeepEqual(want, &r.call) {
+	if !reflect.DeepEqual(plain[0], plain[1]) || !sameVouched(want.Vouched, r.call.Vouched) {
 		t.Fatalf("protobuf reads\n%+v, our reader\n%+v, of % x", want, &r.call, message)
 	}
 	return true
+}
+
+// sameVouched compares what two encodings of a Struct say. Nothing at all is nothing, not an empty encoding.
+func sameVouched(a, b []byte) bool {
+	var said [2]structpb.Struct
+	for i, wire := range [][]byte{a, b} {
+		if wire != nil && len(wire) == 0 || proto.Unmarshal(wire, &said[i]) != nil {
+			return false
+		}
+	}
+	return (a == nil) == (b == nil) && proto.Equal(&said[0], &said[1])
 }
 
 // fullRequest has every field of every message that a CheckRequest can hold, but for the alternatives of a oneof.
@@ -90,6 +106,7 @@ func fullRequest() *authv3.CheckRequest {
 				Protocol: "HTTP/2", Body: "b", RawBody: []byte{0x80},
 				Headers: map[string]string{"authorization": "Bearer map", "x": "y"},
 				HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
+					{Key: "DPoP", RawValue: []byte("e30.e30.x")}, {Key: "X-Forwarded-Client-Cert", Value: "By=spiffe://acme.example/in"},
 					{Key: "Authorization", RawValue: []byte("Bearer \xff")}, {Key: "x", Value: "v"}, {Key: "y", Value: "v", RawValue: []byte("w")},
 				}},
 			}},
@@ -115,7 +132,8 @@ func TestRefusedMessagesLeaveNothing(t *testing.T) {
 	for _, withProto := range []bool{false, true} {
 		x := &exchange{message: mem.SliceBuffer(append(marshal(t, fullRequest()), 0x0a))}
 		call := x.call(withProto)
-		if call.Malformed == "" || call.Host != "" || call.Certificate != "" || len(call.Authorization) != 0 || call.Route != "" {
+		if call.Malformed == "" || call.Host != "" || call.Certificate != "" || len(call.Authorization) != 0 || call.Route != "" ||
+			len(call.Proofs) != 0 || len(call.Forwarded) != 0 || call.Vouched != nil {
 			t.Errorf("%+v", call)
 		}
 		x.release()

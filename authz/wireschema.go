@@ -26,11 +26,13 @@ const (
 	slotMethod
 	slotHost
 	slotPath
+	slotScheme
 	slotCertificate
 	slotPrincipal
 	slotKey   // of the header or map entry that is being read
 	slotValue // likewise
 	slotRaw   // likewise
+	slotVouched
 )
 
 // part is a message that a decision uses as a whole: that it is there, or what it held when it ended.
@@ -43,6 +45,7 @@ const (
 	partHeader      // one header of the header map
 	partHeaderEntry // one entry of the map of headers
 	partExtension   // one entry of the context extensions
+	partMetadata    // one entry of the filter metadata
 )
 
 // messageShape is what the reader knows of a message type in one place of a CheckRequest.
@@ -74,6 +77,7 @@ func shapeOfCheckRequest() *messageShape {
 		{slotMethod, []protoreflect.Name{"attributes", "request", "http", "method"}},
 		{slotPath, []protoreflect.Name{"attributes", "request", "http", "path"}},
 		{slotHost, []protoreflect.Name{"attributes", "request", "http", "host"}},
+		{slotScheme, []protoreflect.Name{"attributes", "request", "http", "scheme"}},
 		{slotKey, []protoreflect.Name{"attributes", "request", "http", "headers", "key"}},
 		{slotValue, []protoreflect.Name{"attributes", "request", "http", "headers", "value"}},
 		{slotKey, []protoreflect.Name{"attributes", "request", "http", "header_map", "headers", "key"}},
@@ -81,6 +85,8 @@ func shapeOfCheckRequest() *messageShape {
 		{slotRaw, []protoreflect.Name{"attributes", "request", "http", "header_map", "headers", "raw_value"}},
 		{slotKey, []protoreflect.Name{"attributes", "context_extensions", "key"}},
 		{slotValue, []protoreflect.Name{"attributes", "context_extensions", "value"}},
+		{slotKey, []protoreflect.Name{"attributes", "metadata_context", "filter_metadata", "key"}},
+		{slotVouched, []protoreflect.Name{"attributes", "metadata_context", "filter_metadata", "value"}},
 	} {
 		_, field := root.own(kept.path)
 		field.slot = kept.slot
@@ -94,6 +100,7 @@ func shapeOfCheckRequest() *messageShape {
 		{partHeaderMap, []protoreflect.Name{"attributes", "request", "http", "header_map", "headers"}},
 		{partHeader, []protoreflect.Name{"attributes", "request", "http", "header_map", "headers", "key"}},
 		{partExtension, []protoreflect.Name{"attributes", "context_extensions", "key"}},
+		{partMetadata, []protoreflect.Name{"attributes", "metadata_context", "filter_metadata", "key"}},
 	} {
 		message, _ := root.own(whole.path)
 		message.part = whole.part

@@ -64,7 +64,9 @@ func fill(t *rapid.T, v reflect.Value) {
 		v.SetString(anyText().Draw(t, "text"))
 	case reflect.Int64:
 		v.SetInt(rapid.Int64().Draw(t, "number"))
-	case reflect.Int, reflect.Uint64, reflect.Bool:
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "truth"))
+	case reflect.Int, reflect.Uint64:
 		panic("a new kind of field: draw it here")
 	case reflect.Pointer:
 		if rapid.Bool().Draw(t, "there") {

@@ -19,6 +19,7 @@ var advice = []struct{ word, todo string }{
 	{"NOAUTH", "the server wants a password; set passwordFile, and username where it has ACL users"},
 	{"without any password configured", "the server has no password for this user; remove passwordFile or set one there"},
 	{"NOPERM", "the ACL user may not do this; see the key patterns and commands that the package comment lists"},
+	{"ERR ACL failure", "the ACL user may not do all of this; see the commands that the package comment lists"},
 	{"OOM", "the server's memory is full; raise maxmemory, and keep maxmemory-policy noeviction"},
 	{"MISCONF", "the server cannot save to its disk; see its log"},
 	{"READONLY", "this server is a replica; set the address of the primary"},

@@ -17,7 +17,13 @@
 //	tg:{03}:fence, tg:{00}:ping               written to wait for durability, and by Ping
 //
 // An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGE, XREVRANGE and XREAD; one that writes also
-// needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go.
+// needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go. That of a sidecar reads postures and
+// writes records of kind dpop-proof (authz.KindProof); with Redis 7 or Valkey it is, in one line:
+//
+//	ACL SETUSER sidecar on >PASSWORD -@all %R~tg:{??}:posture* ~tg:{??}:record:10:dpop-proof:* ~tg:{??}:records:dpop-proof
+//	  ~tg:{??}:record-expiries:dpop-proof ~tg:{??}:record-changes:dpop-proof ~tg:{??}:fence
+//	  +getrange +exists +zrange +xrevrange +xread +auth +hello +ping
+//	  +eval +evalsha +set +zscore +zadd +zrem +zrangebyscore +pexpireat +xadd +time
 package redisstore
 
 import (
