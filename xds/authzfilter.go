@@ -19,7 +19,7 @@ const settableHeaders = `x-tiergate-[a-z0-9-]+|x-envoy-upstream-stream-duration-
 // switches the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers
 // go to authz as they came, duplicates and bytes that are no UTF-8 included. Bodies do not go.
 func (b *builder) authzFilter() *authzv3.ExtAuthz {
-	return &authzv3.ExtAuthz{
+	filter := &authzv3.ExtAuthz{
 		TransportApiVersion: corev3.ApiVersion_V3,
 		StatPrefix:          "tiergate",
 		Services: &authzv3.ExtAuthz_GrpcService{GrpcService: &corev3.GrpcService{
@@ -43,4 +43,8 @@ func (b *builder) authzFilter() *authzv3.ExtAuthz {
 			DisallowIsError: yes(),
 		},
 	}
+	if len(b.in.Settings.TokenIssuers) > 0 {
+		filter.MetadataContextNamespaces = []string{jwtFilter}
+	}
+	return filter
 }

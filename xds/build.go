@@ -33,7 +33,9 @@ func Build(in Input) (*Snapshot, error) {
 	b.checkSettings()
 	b.clusters[authzCluster] = b.authzCluster()
 	for _, l := range in.Settings.Listeners {
-		b.secrets[certificateOf(l)] = b.keyPair(certificateOf(l), l.Certificate, settingsField(l, "tls"))
+		if l.Awaited {
+			continue
+		}
 		b.secrets[clientCAOf(l)] = b.trustedCA(clientCAOf(l), l.ClientCA, settingsField(l, "clientCAFile"))
 		b.listeners = append(b.listeners, b.listener(l))
 		b.routes = append(b.routes, b.routeConfiguration(l))

@@ -195,7 +195,7 @@ func TestFaults(t *testing.T) {
 			"Upstream payroll: spec.spiffeID: mTLS needs"},
 		{"no upstream CA", func(in *Input) { in.Settings.UpstreamCA = nil },
 			"Settings: envoy.upstreamCAFile: there is no CA"},
-		{"client key of another", func(in *Input) { in.Settings.Client = &KeyPair{fixedPair(t).CertPEM, other.KeyPEM} },
+		{"client key of another", func(in *Input) { in.Settings.Client = &KeyPair{CertPEM: fixedPair(t).CertPEM, KeyPEM: other.KeyPEM} },
 			"Settings: envoy.client: the certificate and key"},
 		{"listener key of another", func(in *Input) { in.Settings.Listeners[0].Certificate.KeyPEM = other.KeyPEM },
 			"Settings: envoy.listeners[ingress].tls: the certificate and key"},

@@ -21,6 +21,11 @@ func (b *builder) checkSettings() {
 		b.settingsFault("envoy.checkTimeout", fmt.Sprintf("%v is not more than 0 and at most %v", s.CheckTimeout,
 			MaxCheckTimeout), "write for instance 250ms")
 	}
+	if s.WorkloadAPI != "" {
+		if err := checkSocketPath(s.WorkloadAPI); err != nil {
+			b.settingsFault("identity.workloadAPI.socket", err.Error(), "choose a shorter path, such as a symbolic link to it")
+		}
+	}
 	if s.AccessLog != "" && !filepath.IsAbs(s.AccessLog) {
 		b.settingsFault("envoy.accessLog", fmt.Sprintf("%q is no absolute path", s.AccessLog),
 			"write an absolute path or /dev/stdout")

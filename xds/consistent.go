@@ -3,6 +3,7 @@ package xds
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -19,7 +20,8 @@ import (
 // closed. It reports all that is wrong. An error here is a fault of this package or of whoever changed a snapshot,
 // not of a policy.
 func (s *Snapshot) Consistent() error {
-	c := checker{snapshot: s, clusters: map[string]bool{}, secrets: map[string]bool{}, routes: map[string]bool{}}
+	c := checker{snapshot: s, clusters: map[string]bool{}, secrets: map[string]bool{}, routes: map[string]bool{},
+		open: map[string]bool{}}
 	if err := s.cache.Consistent(); err != nil {
 		c.fail("%w", err)
 	}
@@ -37,6 +39,7 @@ func (s *Snapshot) Consistent() error {
 	for _, r := range s.resources.routes {
 		c.valid("route configuration", r.GetName(), r)
 		c.routes[r.GetName()] = true
+		c.open[r.GetName()] = !slices.Contains(r.GetRequestHeadersToRemove(), forwardedHeader)
 		c.routeTable(r)
 	}
 	for _, r := range s.resources.listeners {
@@ -49,6 +52,7 @@ func (s *Snapshot) Consistent() error {
 type checker struct {
 	snapshot                  *Snapshot
 	clusters, secrets, routes map[string]bool
+	open                      map[string]bool // the route tables that leave a client's x-forwarded-client-cert to upstreams
 	errs                      []error
 }
 
@@ -118,6 +122,7 @@ func (c *checker) listener(l *listenerv3.Listener) {
 			c.fail("listener %s: has not exactly one network filter", l.GetName())
 		} else if c.unpack("listener "+l.GetName(), chain.GetFilters()[0].GetTypedConfig(), &hcm) {
 			c.httpFilters(l.GetName(), &hcm)
+			c.forwarded(l.GetName(), &hcm)
 		}
 	}
 }
@@ -131,17 +136,12 @@ func (c *checker) downstreamTLS(l *listenerv3.Listener, chain *listenerv3.Filter
 		c.fail("listener %s: does not demand a client certificate", l.GetName())
 	}
 	common := context.GetCommonTlsContext()
-	names := []string{common.GetValidationContextSdsSecretConfig().GetName()}
-	for _, config := range common.GetTlsCertificateSdsSecretConfigs() {
-		names = append(names, config.GetName())
+	trusted := common.GetValidationContextSdsSecretConfig()
+	if trusted.GetSdsConfig().GetAds() == nil { // the agent's bundles are not ours to pick from
+		c.fail("listener %s: who may connect is not said by this process", l.GetName())
 	}
-	for _, name := range names {
-		switch {
-		case !c.secrets[name]:
-			c.fail("listener %s: there is no secret %q", l.GetName(), name)
-		case !strings.HasPrefix(name, l.GetName()+"/"):
-			c.fail("listener %s: secret %q belongs to another listener", l.GetName(), name)
-		}
+	for _, config := range append(common.GetTlsCertificateSdsSecretConfigs(), trusted) {
+		c.secret("listener "+l.GetName(), config, l.GetName()+"/")
 	}
 }
 
@@ -155,24 +155,22 @@ func (c *checker) upstreamSecrets(cluster string, packed *anypb.Any) {
 	if len(combined.GetDefaultValidationContext().GetMatchTypedSubjectAltNames()) != 1 {
 		c.fail("cluster %s: does not say whom to find there", cluster)
 	}
-	names := []string{combined.GetValidationContextSdsSecretConfig().GetName()}
-	for _, config := range common.GetTlsCertificateSdsSecretConfigs() {
-		names = append(names, config.GetName())
-	}
-	for _, name := range names {
-		if !c.secrets[name] {
-			c.fail("cluster %s: there is no secret %q", cluster, name)
-		}
+	for _, config := range append(common.GetTlsCertificateSdsSecretConfigs(), combined.GetValidationContextSdsSecretConfig()) {
+		c.secret("cluster "+cluster, config, upstreamPrefix)
 	}
 }
 
 // httpFilters allows ext_authz and then the router, and nothing else: a filter between them could change what was
-// decided.
+// decided. In front of them jwt_authn may stand.
 func (c *checker) httpFilters(listener string, hcm *hcmv3.HttpConnectionManager) {
 	if name := hcm.GetRds().GetRouteConfigName(); name != listener {
 		c.fail("listener %s: takes the routes of %q", listener, name)
 	}
 	filters := hcm.GetHttpFilters()
+	var vouching *hcmv3.HttpFilter
+	if len(filters) > 0 && filters[0].GetName() == jwtFilter {
+		vouching, filters = filters[0], filters[1:]
+	}
 	if len(filters) != 2 || filters[0].GetName() != authzFilter || filters[1].GetName() != routerFilter {
 		c.fail("listener %s: its HTTP filters are not ext_authz and then the router", listener)
 		return
@@ -184,6 +182,9 @@ func (c *checker) httpFilters(listener string, hcm *hcmv3.HttpConnectionManager)
 	if authz.GetFailureModeAllow() || authz.GetClearRouteCache() || authz.GetShadowMode() ||
 		authz.GetFilterEnabled() != nil || authz.GetFilterEnabledMetadata() != nil || filters[0].GetDisabled() {
 		c.fail("listener %s: its ext_authz does not fail closed or can be switched off", listener)
+	}
+	if vouching != nil {
+		c.jwtAuthn(listener, vouching, authz.GetMetadataContextNamespaces())
 	}
 	if cluster := authz.GetGrpcService().GetEnvoyGrpc().GetClusterName(); !c.clusters[cluster] {
 		c.fail("listener %s: ext_authz asks cluster %q, which there is not", listener, cluster)

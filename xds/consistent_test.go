@@ -34,6 +34,12 @@ func TestConsistentFinds(t *testing.T) {
 			"can be switched off"},
 		{"another's routes", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.GetRds().RouteConfigName = "ingress" }),
 			`takes the routes of "ingress"`},
+		{"what clients say of others, as it is", hcmHole(func(h *hcmv3.HttpConnectionManager) {
+			h.ForwardClientCertDetails = hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY
+		}), "passes a client's x-forwarded-client-cert on as it is (ALWAYS_FORWARD_ONLY)"},
+		{"what clients say of others, for upstreams", hcmHole(func(h *hcmv3.HttpConnectionManager) {
+			h.ForwardClientCertDetails = hcmv3.HttpConnectionManager_APPEND_FORWARD
+		}), "a client's x-forwarded-client-cert would reach upstreams"},
 		{"no client certificate", tlsHole(func(c *tlsv3.DownstreamTlsContext) { c.RequireClientCertificate = nil }),
 			"does not demand a client certificate"},
 		{"another's CA", tlsHole(func(c *tlsv3.DownstreamTlsContext) {

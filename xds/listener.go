@@ -1,13 +1,12 @@
 package xds
 
 import (
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -65,6 +64,9 @@ func (b *builder) connectionManager(l Listener) *hcmv3.HttpConnectionManager {
 		ServerName: "tiergate",
 		AccessLog:  b.accessLog(),
 	}
+	if len(b.in.Settings.TokenIssuers) > 0 {
+		hcm.HttpFilters = slices.Insert(hcm.HttpFilters, 0, b.httpFilter(jwtFilter, b.jwtAuthn()))
+	}
 	setLimits(hcm)
 	setOneReading(hcm)
 	b.setProvenance(hcm)
@@ -99,28 +101,4 @@ func setOneReading(hcm *hcmv3.HttpConnectionManager) {
 	hcm.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
 	hcm.StripPortMode = &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true}
 	hcm.StripTrailingHostDot = true
-}
-
-// setProvenance takes the client's word about who it is from its certificate and address alone. No address is
-// internal, so x-envoy-* headers of a client are removed; x-tiergate-* headers are removed before any filter runs.
-func (b *builder) setProvenance(hcm *hcmv3.HttpConnectionManager) {
-	hcm.UseRemoteAddress = yes()
-	hcm.InternalAddressConfig = &hcmv3.HttpConnectionManager_InternalAddressConfig{
-		// No range at all would mean Envoy's default, the private networks. Nobody calls from this address.
-		CidrRanges: []*corev3.CidrRange{{AddressPrefix: "0.0.0.0", PrefixLen: number(32)}},
-	}
-	hcm.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
-	hcm.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{
-		Subject: yes(), Cert: true, Dns: true, Uri: true,
-	}
-	hcm.EarlyHeaderMutationExtensions = []*corev3.TypedExtensionConfig{{
-		Name: earlyMutation,
-		TypedConfig: b.pack(&earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{{
-			Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
-				RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
-					MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: HeaderPrefix}, IgnoreCase: true,
-				}},
-			},
-		}}}),
-	}}
 }

@@ -32,7 +32,7 @@ func (b *builder) routeConfiguration(l Listener) *routev3.RouteConfiguration {
 	for _, r := range b.in.Routes {
 		b.addRoute(hosts, r, b.serves(l, r))
 	}
-	config := &routev3.RouteConfiguration{Name: l.Name, ValidateClusters: yes()}
+	config := &routev3.RouteConfiguration{Name: l.Name, ValidateClusters: yes(), RequestHeadersToRemove: b.keptFromUpstreams()}
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
 		if exists(hosts, host) {
 			config.VirtualHosts = append(config.VirtualHosts, b.virtualHost(l, host, hosts[host]))

@@ -23,8 +23,18 @@ type Settings struct {
 	CheckTimeout time.Duration // how long Envoy waits for a decision; more than 0, at most 2s
 	Listeners    []Listener    // none: Envoy is given nothing to listen on
 	Client       *KeyPair      // what Envoy shows to upstreams that name a spiffeID
-	UpstreamCA   []byte        // PEM: who may sign the certificates of those upstreams
-	AccessLog    string        // "": none; /dev/stdout or /dev/stderr; else the absolute path of a file
+	// UpstreamCA, PEM, are who may sign the certificates of those upstreams; nil where Client comes from the Workload API:
+	// the CA certificates of Envoy's own trust domain, which come from there too.
+	UpstreamCA []byte
+	// Forwarders: authz believes some peers that others are behind them. Envoy then leaves x-forwarded-client-cert to authz
+	// as they sent it, and no upstream gets it.
+	Forwarders bool
+	// WorkloadAPI is the absolute path of the Unix socket of a SPIFFE agent that serves SDS there too, as SPIRE's does;
+	// needed where a KeyPair comes from it.
+	WorkloadAPI string
+	AccessLog   string // "": none; /dev/stdout or /dev/stderr; else the absolute path of a file
+	// TokenIssuers are those whose tokens' signatures Envoy verifies.
+	TokenIssuers []TokenIssuer
 }
 
 // Listener is one address that Envoy serves over mTLS.
@@ -36,11 +46,14 @@ type Listener struct {
 	Audience    string
 	Certificate KeyPair
 	ClientCA    []byte // PEM: who may connect
+	// Awaited: whom ClientCA is to admit is not known yet. Envoy is not given the listener until it is.
+	Awaited bool
 }
 
-// KeyPair is a certificate chain and its private key, both PEM.
+// KeyPair is a certificate chain and its private key, both PEM, or the SVID that Envoy itself gets of the Workload API.
 type KeyPair struct {
 	CertPEM, KeyPEM []byte
+	WorkloadAPI     bool
 }
 
 // Keys of the context_extensions that every check carries (envoy.service.auth.v3.AttributeContext.context_extensions).

@@ -14,8 +14,9 @@ import (
 
 const (
 	tlsTransport   = "envoy.transport_sockets.tls"
-	upstreamClient = "upstream-client" // the secret that Envoy shows to upstreams
-	upstreamCA     = "upstream-ca"     // the secret that says who signs upstreams
+	upstreamPrefix = "upstream-"
+	upstreamClient = upstreamPrefix + "client" // the secret that Envoy shows to upstreams
+	upstreamCA     = upstreamPrefix + "ca"     // the secret that says who signs upstreams
 )
 
 func certificateOf(l Listener) string { return l.Name + "/certificate" }
@@ -55,9 +56,11 @@ func (b *builder) downstreamTLS(l Listener) *corev3.TransportSocket {
 		},
 		DisableStatefulSessionResumption: true,
 		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:                      tlsParameters(),
-			AlpnProtocols:                  []string{"h2", "http/1.1"},
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretOverADS(certificateOf(l))},
+			TlsParams:     tlsParameters(),
+			AlpnProtocols: []string{"h2", "http/1.1"},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{
+				b.shown(certificateOf(l), l.Certificate, settingsField(l, "tls")),
+			},
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
 				ValidationContextSdsSecretConfig: secretOverADS(clientCAOf(l)),
 			},
@@ -82,14 +85,14 @@ func (b *builder) upstreamTLS(u policy.Upstream) *corev3.TransportSocket {
 			"set envoy.client in the settings")
 		return nil
 	}
-	b.secrets[upstreamClient] = b.keyPair(upstreamClient, *b.in.Settings.Client, "envoy.client")
-	b.secrets[upstreamCA] = b.trustedCA(upstreamCA, b.in.Settings.UpstreamCA, "envoy.upstreamCAFile")
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
 		MaxSessionKeys: number(0), // no resumption: every connection shows its certificate
 		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:                      tlsParameters(),
-			AlpnProtocols:                  []string{"http/1.1"},
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretOverADS(upstreamClient)},
+			TlsParams:     tlsParameters(),
+			AlpnProtocols: []string{"http/1.1"},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{
+				b.shown(upstreamClient, *b.in.Settings.Client, "envoy.client"),
+			},
 			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 					DefaultValidationContext: &tlsv3.CertificateValidationContext{
@@ -98,7 +101,7 @@ func (b *builder) upstreamTLS(u policy.Upstream) *corev3.TransportSocket {
 							Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: u.SPIFFEID}},
 						}},
 					},
-					ValidationContextSdsSecretConfig: secretOverADS(upstreamCA),
+					ValidationContextSdsSecretConfig: b.upstreamTrust(),
 				},
 			},
 		},
