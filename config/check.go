@@ -40,13 +40,15 @@ func (c *check) settings(s *Settings) {
 	}
 	c.store(&s.Store)
 	c.identity(&s.Identity)
-	c.sources(s.Sources)
+	c.sources(s.Sources, s.Identity.Issuers)
 	if s.Ingest.MaxBody < 1024 || s.Ingest.MaxBody > 16<<20 {
 		c.fault("ingest.maxBodyBytes", fmt.Sprintf("maxBodyBytes is %d", s.Ingest.MaxBody),
 			"write a number from 1024 to 16777216")
 	}
 	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
-	c.envoy(&s.Envoy)
+	c.envoy(s)
+	c.workloads(s)
+	c.tokens(s)
 	c.evidence(s)
 	c.listens(s)
 	c.oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
@@ -155,6 +157,9 @@ func (c *check) listens(s *Settings) {
 		{"ingest.listen", c.ipPort("ingest.listen", s.Ingest.Listen, 0)},
 		{"metrics.listen", c.ipPort("metrics.listen", s.Metrics.Listen, 0)},
 		{"ingest.metrics.listen", c.ipPort("ingest.metrics.listen", s.Ingest.Metrics.Listen, 0)},
+	}
+	if l := s.Authz.Listen; l != nil {
+		all = append(all, listen{"authz.listen.address", c.ipPort("authz.listen.address", l.Address, 1)})
 	}
 	for i, l := range s.Envoy.Listeners {
 		path := fmt.Sprintf("envoy.listeners[%d].address", i)

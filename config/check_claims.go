@@ -17,18 +17,25 @@ const maxClaimName = 256
 var fixedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "events", "hasgroups",
 	"_claim_names", "_claim_sources", "email_verified"}
 
-// claims wants five names, each of one claim with no meaning but this. Names that differ in case only would be one
-// claim to many readers of JSON.
-func (c *check) claims(at string, claims *Claims) {
+// claims wants names, each of one claim with no meaning but this; only the user may be named by the email. Names that
+// differ in case only would be one claim to many readers of JSON.
+func (c *check) claims(at string, issuer *Issuer) {
+	claims := &issuer.Claims
+	device := ""
+	if issuer.Device != nil {
+		device = issuer.Device.Claim
+	}
+	at += "."
 	meanings := map[string]string{} // name in lower case -> the field that has it
 	for _, claim := range []struct{ field, name string }{
-		{"user", claims.User}, {"groups", claims.Groups}, {"acr", claims.ACR}, {"amr", claims.AMR},
-		{"authTime", claims.AuthTime},
+		{"claims.user", claims.User}, {"claims.groups", claims.Groups}, {"claims.acr", claims.ACR}, {"claims.amr",
+			claims.AMR},
+		{"claims.authTime", claims.AuthTime}, {"claims.email", claims.Email}, {"device.claim", device},
 	} {
 		folded := strings.ToLower(claim.name)
 		other, taken := meanings[folded]
 		switch {
-		case claim.name == "": // the decoder has said so
+		case claim.name == "": // none, or the decoder has said so
 		case len(claim.name) > maxClaimName:
 			c.fault(at+claim.field, fmt.Sprintf("the claim's name has %d bytes", len(claim.name)),
 				fmt.Sprintf("write at most %d", maxClaimName))
@@ -39,9 +46,10 @@ func (c *check) claims(at string, claims *Claims) {
 		case !claimPattern.MatchString(claim.name):
 			c.fault(at+claim.field, fmt.Sprintf("%q is no claim", claim.name),
 				"write the claim's name, of letters, digits, _, - and :, or a URL")
-		case slices.Contains(fixedClaims, folded) && (claim.field != "user" || claim.name != "sub"):
+		case slices.Contains(fixedClaims, folded) && (claim.field != "claims.user" || claim.name != "sub"):
 			c.fault(at+claim.field, fmt.Sprintf("%q has a meaning of its own", claim.name),
-				"name the claim in which the issuer writes "+claim.field)
+				"name the claim in which the issuer writes "+meaning(claim.field))
+		case taken && claim.field == "claims.email" && claim.name == claims.User:
 		case taken:
 			mine := claim.field
 			if !c.document.Has(at + mine) {
@@ -52,4 +60,12 @@ func (c *check) claims(at string, claims *Claims) {
 			meanings[folded] = claim.field
 		}
 	}
+}
+
+// meaning is what the field of a claim says in the words of the settings.
+func meaning(field string) string {
+	if field == "device.claim" {
+		return "device"
+	}
+	return last(field)
 }

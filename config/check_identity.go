@@ -35,7 +35,9 @@ func (c *check) identity(id *Identity) {
 	if id.Devices != nil {
 		c.file("identity.devices.bundleFile", &id.Devices.BundleFile)
 		c.oneOf("identity.devices.bind", id.Devices.Bind, "certificate", "serialNumber")
+		c.ignoredURINames("identity.devices.ignoreURINames", id.Devices.IgnoreURINames)
 	}
+	c.spiffePatterns("identity.forwarders", id.Forwarders, id.TrustDomains)
 	names, issuers := unique{}, unique{}
 	for i := range id.Issuers {
 		issuer, at := &id.Issuers[i], fmt.Sprintf("identity.issuers[%d]", i)
@@ -65,7 +67,7 @@ func (c *check) issuer(at string, issuer *Issuer) {
 			"write it as tokens have it, such as at+jwt")
 	}
 	c.oneOf(at+".senderConstrained", issuer.SenderConstrained, ConstrainedOptional, ConstrainedRequired)
-	c.claims(at+".claims.", &issuer.Claims)
+	c.claims(at, issuer)
 	if issuer.Leeway > maxLeeway {
 		c.fault(at+".leeway", fmt.Sprintf("leeway is %s", issuer.Leeway), "write at most 5m")
 	}

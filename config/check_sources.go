@@ -8,7 +8,7 @@ import (
 	"github.com/tiergate/tiergate/config/strictyaml"
 )
 
-func (c *check) sources(sources []Source) {
+func (c *check) sources(sources []Source, issuers []Issuer) {
 	names := unique{}
 	for i := range sources {
 		source, at := &sources[i], fmt.Sprintf("sources[%d]", i)
@@ -27,6 +27,7 @@ func (c *check) sources(sources []Source) {
 			c.file(fmt.Sprintf("%s.secretFiles[%d]", at, j), &source.SecretFiles[j])
 		}
 		c.list(at+".secretFiles", source.SecretFiles)
+		c.enrolled(at+".enrolledUser", source, issuers)
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	DefaultMaxBody             = 1 << 20
 	DefaultCheckTimeout        = 250 * time.Millisecond
 	DefaultLeeway              = 30 * time.Second
+	DefaultDPoPWindow          = time.Minute
 	DefaultJWKSStale           = 6 * time.Hour
 	DefaultAlgorithm           = "ES256"
 	DefaultBind                = "certificate"
@@ -34,6 +35,7 @@ const (
 	DefaultAMRClaim            = "amr"
 	DefaultAuthTimeClaim       = "auth_time"
 	DefaultSenderConstrained   = ConstrainedOptional
+	DefaultVerifiedBy          = VerifiedByTiergate
 	DefaultLogLevel            = "info"
 	DefaultLogFormat           = "json"
 	DefaultReader              = ReaderFast
@@ -138,6 +140,12 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	if s.Identity.Devices != nil {
 		orDefault(&s.Identity.Devices.Bind, DefaultBind)
 	}
+	if !written.Has("identity.dpopWindow") {
+		s.Identity.DPoPWindow = DefaultDPoPWindow
+	}
+	if s.Identity.JWTSVIDs != nil && !written.Has("identity.jwtSVIDs.leeway") {
+		s.Identity.JWTSVIDs.Leeway = DefaultLeeway
+	}
 	for i := range s.Identity.Issuers {
 		issuer := &s.Identity.Issuers[i]
 		orDefault(&issuer.Claims.User, DefaultUserClaim)
@@ -146,6 +154,7 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 		orDefault(&issuer.Claims.AMR, DefaultAMRClaim)
 		orDefault(&issuer.Claims.AuthTime, DefaultAuthTimeClaim)
 		orDefault(&issuer.SenderConstrained, DefaultSenderConstrained)
+		orDefault(&issuer.VerifiedBy, DefaultVerifiedBy)
 		if issuer.JWKSURL != "" && !written.Has(fmt.Sprintf("identity.issuers[%d].jwksStale", i)) {
 			issuer.JWKSStale = DefaultJWKSStale
 		}

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is said now as what should be said")
 
-var words = config.Vocabulary{Attributes: []string{"disk_encryption", "os_version", "platform"}}
+var words = config.Vocabulary{Attributes: []string{"disk_encryption", "enrolled_user", "os_version", "platform"}}
 
 // site is a directory with the files that settings name.
 func site(t *testing.T, settings []byte) (dir, file string) {
@@ -61,47 +61,61 @@ func TestLoadEveryField(t *testing.T) {
 			ServerName: "valkey.acme.example", WaitAOF: 1,
 		}},
 		Identity: config.Identity{
-			TrustDomains: []config.TrustDomain{{Name: "acme.example", BundleFile: at("ca.pem")}},
-			Devices:      &config.Devices{BundleFile: at("ca.pem"), Bind: "serialNumber"},
+			TrustDomains: []config.TrustDomain{{Name: "acme.example", BundleFile: at("ca.pem")}, {Name: "mesh.example"},
+				{Name: "partner.example"}},
+			WorkloadAPI: &config.WorkloadAPI{Socket: at("agent/api.sock")},
+			JWTSVIDs:    &config.JWTSVIDs{Audiences: []string{"tiergate", "spiffe://acme.example/tiergate"}},
+			DPoPWindow:  5 * time.Minute,
+			Devices: &config.Devices{BundleFile: at("ca.pem"), Bind: "serialNumber",
+				IgnoreURINames: []string{"tag:microsoft.com,2022-09-14:sid:"}},
+			Forwarders: []string{"spiffe://acme.example/gateway", "spiffe://acme.example/ns/*/sa/edge",
+				"spiffe://acme.example/mesh/**"},
 			Issuers: []config.Issuer{{
 				Name: "corp", Issuer: "https://login.acme.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256", "EdDSA"}, JWKSFile: at("jwks.json"), Type: "at+jwt", Leeway: 0,
 				SenderConstrained: "required",
 				Claims: config.Claims{User: "email", Groups: "https://acme.example/roles", ACR: "urn:acr", AMR: "methods",
-					AuthTime: "login_at"},
+					AuthTime: "login_at", Email: "email"},
+				Device:     &config.DeviceClaim{Claim: "device_id", Names: "directory", Bearer: true},
+				VerifiedBy: "tiergate",
 			}, {
 				Name: "partner", Issuer: "http://127.0.0.1:8081", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSFile: at("jwks.json"), Leeway: 30 * time.Second,
 				SenderConstrained: "optional",
 				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+				Device:            &config.DeviceClaim{Claim: "serial", Names: "serial"}, VerifiedBy: "envoy",
 			}, {
 				Name: "cedar", Issuer: "https://login.cedar.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSURL: "https://login.cedar.example/keys?tenant=acme",
 				JWKSCAFile: at("ca.pem"), JWKSStale: 0, Leeway: 30 * time.Second,
-				SenderConstrained: "optional",
-				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+				SenderConstrained: "optional", VerifiedBy: "tiergate",
+				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
 			}, {
 				Name: "birch", Issuer: "https://login.birch.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSURL: "http://localhost:8082/jwks", JWKSStale: 6 * time.Hour,
-				Leeway: 30 * time.Second, SenderConstrained: "optional",
+				Leeway: 30 * time.Second, SenderConstrained: "optional", VerifiedBy: "tiergate",
 				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
 			}},
 		},
 		Sources: []config.Source{{
-			Name: "mdm", Type: "standard", Attests: []string{"disk_encryption", "os_version"},
+			Name: "mdm", Type: "standard", Attests: []string{"disk_encryption", "enrolled_user", "os_version"},
+			Every: 24 * time.Hour, EnrolledUser: &config.EnrolledUser{Issuer: "corp", Is: "subject"},
 			SecretFiles: []string{at("secret"), at("secret.old")},
 		}},
 		Ingest: config.Ingest{
 			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
 		},
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
-		Authz:   config.Authz{Reader: "proto"},
+		Authz: config.Authz{Reader: "proto", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",
+			Envoys: []string{"spiffe://mesh.example/envoy", "spiffe://partner.example/edge/*"}}},
 		Envoy: config.Envoy{
 			Listeners: []config.Listener{
 				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem")},
 				{Name: "contractors", Address: "127.0.0.1:8444", Audience: "contractors", TLS: pair, ClientCAFile: at("ca.pem")},
+				{Name: "workloads", Address: "127.0.0.1:8445", TLS: config.KeyPair{WorkloadAPI: true},
+					ClientTrustDomains: []string{"mesh.example", "partner.example"}},
 			},
-			Client: &pair, UpstreamCA: at("ca.pem"), CheckTimeout: time.Second,
+			Client: &config.KeyPair{WorkloadAPI: true}, UpstreamCA: at("ca.pem"), CheckTimeout: time.Second,
 		},
 		Log: config.Log{Level: "debug", Format: "console"},
 	}
@@ -123,7 +137,8 @@ func TestDefaults(t *testing.T) {
 		if diff := cmp.Diff(&config.Settings{
 			RuntimeDir: want,
 			Store:      config.Store{Embedded: &config.EmbeddedStore{File: filepath.Join(dir, "tiergate.db")}},
-			Identity:   config.Identity{Devices: &config.Devices{BundleFile: filepath.Join(dir, "ca.pem"), Bind: "certificate"}},
+			Identity: config.Identity{Devices: &config.Devices{BundleFile: filepath.Join(dir, "ca.pem"), Bind: "certificate"},
+				DPoPWindow: time.Minute},
 			Ingest: config.Ingest{
 				Listen: "127.0.0.1:8090", Metrics: config.Metrics{Listen: "127.0.0.1:9465"}, MaxBody: 1 << 20,
 			},

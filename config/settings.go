@@ -53,12 +53,37 @@ type Identity struct {
 	TrustDomains []TrustDomain `yaml:"trustDomains,omitempty"`
 	Devices      *Devices      `yaml:"devices,omitempty"`
 	Issuers      []Issuer      `yaml:"issuers,omitempty"`
+	// Forwarders are SPIFFE IDs or patterns of the proxies that pass requests of others on to Envoy over mTLS: their
+	// x-forwarded-client-cert says who is behind them, and a JWT-SVID may come through them. Nobody else's counts. They must
+	// write that header anew (SANITIZE_SET) and should send Cert; what they say nothing of is a request of their own. Their
+	// trust domains stand in TrustDomains.
+	Forwarders []string `yaml:"forwarders,omitempty"`
+	// WorkloadAPI is where this process gets its own SVID and the bundles of trust domains that name no bundleFile.
+	WorkloadAPI *WorkloadAPI `yaml:"workloadAPI,omitempty"`
+	// JWTSVIDs lets workloads show a JWT-SVID; without it none counts. Its keys come from the Workload API.
+	JWTSVIDs *JWTSVIDs `yaml:"jwtSVIDs,omitempty"`
+	// DPoPWindow is how old a DPoP proof may be, and for how long its jti is remembered (RFC 9449, section 11.1): 5s to 5m,
+	// default 1m. The port of a proof's htu is not compared: Envoy takes it off the host (strip_any_host_port).
+	DPoPWindow time.Duration `yaml:"dpopWindow,omitempty"`
 }
 
-// TrustDomain is a SPIFFE trust domain and the CA certificates (PEM) that may sign its X.509-SVIDs.
+// WorkloadAPI is a SPIFFE Workload API, such as a SPIRE agent's.
+type WorkloadAPI struct {
+	Socket string `yaml:"socket"` // the path of its Unix socket
+}
+
+// JWTSVIDs says which JWT-SVIDs count.
+type JWTSVIDs struct {
+	Audiences []string      `yaml:"audiences"`        // one of them must stand in aud
+	Leeway    time.Duration `yaml:"leeway,omitempty"` // for exp, nbf and iat; default 30s, at most 5m
+}
+
+// TrustDomain is a SPIFFE trust domain, with the CA certificates (PEM) that may sign its X.509-SVIDs. Without a file its
+// bundle comes from the Workload API and follows every rotation; a federated domain's does too, and counts only if it is
+// named here.
 type TrustDomain struct {
 	Name       string `yaml:"name"`
-	BundleFile string `yaml:"bundleFile"`
+	BundleFile string `yaml:"bundleFile,omitempty"`
 }
 
 // Devices says which CA certificates (PEM) sign device certificates and what in a device certificate names the device.
@@ -67,6 +92,10 @@ type Devices struct {
 	// Bind: "certificate" (the SHA-256 of the certificate, as the MDM reports it; the default) or "serialNumber" (the
 	// hardware serial number in the subject's serialNumber attribute, RFC 4519 section 2.31).
 	Bind string `yaml:"bind,omitempty"`
+	// IgnoreURINames are beginnings of URI names that a device certificate may carry and that say nothing here, such as
+	// Intune's tag:microsoft.com,2022-09-14:sid:. Any other URI name makes a certificate an SVID, or nobody's: one with a
+	// SPIFFE ID beside such a name is refused. Each has at least 5 bytes and none could begin a SPIFFE ID.
+	IgnoreURINames []string `yaml:"ignoreURINames,omitempty"`
 }
 
 // Issuer is an OIDC issuer of JWT access tokens.
@@ -88,12 +117,27 @@ type Issuer struct {
 	// Type is the typ that tokens must have, for instance at+jwt; empty: any but none of JOSE's others.
 	Type   string        `yaml:"type,omitempty"`
 	Leeway time.Duration `yaml:"leeway,omitempty"` // for exp, nbf, iat; default 30s, at most 5m
-	// SenderConstrained: "optional" (the default: a token that is bound to no certificate counts for whoever holds it, as a
-	// bearer token, and serve says so when it starts) or "required" (such a token is refused). A token that is bound to a
-	// certificate (cnf x5t#S256, RFC 8705 section 3) counts with that certificate only, under both; one that is bound in any
-	// other way is refused.
+	// SenderConstrained: "optional" (the default: a token that is bound to nothing counts for whoever holds it, as a bearer
+	// token, and serve says so when it starts) or "required" (such a token is refused). A token that is bound to a certificate
+	// (cnf x5t#S256, RFC 8705 section 3) or to a key (cnf jkt, RFC 9449 section 6) counts with that only, under both; one that
+	// is bound in any other way is refused.
 	SenderConstrained string `yaml:"senderConstrained,omitempty"`
 	Claims            Claims `yaml:"claims,omitempty"`
+	// Device says which claim names the user's device. Without it none does.
+	Device *DeviceClaim `yaml:"device,omitempty"`
+	// VerifiedBy: "tiergate" (the default), or "envoy": the jwt_authn filter of the Envoy that this process programs checks
+	// signatures, and tiergate takes a token only with that filter's word on the very same claims. Everything else that is
+	// said here of a token is checked by tiergate under both.
+	VerifiedBy string `yaml:"verifiedBy,omitempty"`
+}
+
+// DeviceClaim says what a token says of the device that it is used on.
+type DeviceClaim struct {
+	Claim string `yaml:"claim"` // a text of 1 to 200 bytes
+	Names string `yaml:"names"` // what it is: serial, uuid, directory or certificate (SHA-256 of the DER, hex)
+	// Bearer lets the claim bind the request to the device also where the token is bound to no key, so that a stolen token
+	// brings a healthy device along. Default false: only sender-constrained tokens bind.
+	Bearer bool `yaml:"bearer,omitempty"`
 }
 
 // Claims says which claims of a token are what. Each is the name of a claim of the token itself, as it stands there: letters,
@@ -105,6 +149,9 @@ type Claims struct {
 	ACR      string `yaml:"acr,omitempty"`      // a text, how strong the login was; default acr
 	AMR      string `yaml:"amr,omitempty"`      // an array of at most 32 texts, or one: how the user logged in; default amr
 	AuthTime string `yaml:"authTime,omitempty"` // seconds since 1970, when the user logged in; default auth_time
+	// Email is a text of 1 to 256 bytes, for comparison with what MDMs call the user; default none. A token that says
+	// email_verified: false has none.
+	Email string `yaml:"email,omitempty"`
 }
 
 // Source is where facts come from.
@@ -115,8 +162,17 @@ type Source struct {
 	// Every is the longest that this source takes to report a device again, for instance 24h for a daily inventory. A policy
 	// that wants fresher facts than its sources deliver is then refused. Default: not known, and not judged.
 	Every time.Duration `yaml:"every,omitempty"`
+	// EnrolledUser says what the users are that this source names (attribute enrolled_user). Without it, what it says of
+	// users is not compared with anything.
+	EnrolledUser *EnrolledUser `yaml:"enrolledUser,omitempty"`
 	// SecretFiles each hold one whsec_ secret; any of them verifies, so that a secret can be rotated.
 	SecretFiles []string `yaml:"secretFiles,omitempty"`
+}
+
+// EnrolledUser says which claim of which issuer a source's word on a device's user is compared with.
+type EnrolledUser struct {
+	Issuer string `yaml:"issuer"` // an issuer's name
+	Is     string `yaml:"is"`     // name (claims.user), subject (sub) or email (claims.email, letters in any case)
 }
 
 // Ingest is the receiver of webhooks.
@@ -138,6 +194,14 @@ type Authz struct {
 	// for requests and answers, at several times the cost). Both decide alike; proto is there for the case that fast is
 	// ever suspected of a fault.
 	Reader string `yaml:"reader,omitempty"`
+	// Listen answers Envoys over TCP too, besides the Unix socket.
+	Listen *MutualTLS `yaml:"listen,omitempty"`
+}
+
+// MutualTLS is an address that is served over mTLS with the SVID that the Workload API gives this process.
+type MutualTLS struct {
+	Address string   `yaml:"address"` // ip:port
+	Envoys  []string `yaml:"envoys"`  // SPIFFE IDs or patterns of those who may connect; of trust domains that are named
 }
 
 // Envoy is what the Envoy beside tiergate is programmed with. No listeners: tiergate only answers Check.
@@ -155,13 +219,17 @@ type Listener struct {
 	Address      string  `yaml:"address"` // ip:port
 	Audience     string  `yaml:"audience,omitempty"`
 	TLS          KeyPair `yaml:"tls"`
-	ClientCAFile string  `yaml:"clientCAFile"` // who may connect (PEM)
+	ClientCAFile string  `yaml:"clientCAFile,omitempty"` // who may connect (PEM)
+	// ClientTrustDomains are trust domains without a bundleFile whose workloads may connect too, as their bundles rotate.
+	ClientTrustDomains []string `yaml:"clientTrustDomains,omitempty"`
 }
 
-// KeyPair is a certificate chain and its key, PEM files.
+// KeyPair is a certificate chain and its key: PEM files, or the SVID that the Workload API gives to Envoy itself, over SDS
+// and renewed as it rotates.
 type KeyPair struct {
-	CertFile string `yaml:"certFile"`
-	KeyFile  string `yaml:"keyFile"`
+	CertFile    string `yaml:"certFile,omitempty"`
+	KeyFile     string `yaml:"keyFile,omitempty"`
+	WorkloadAPI bool   `yaml:"workloadAPI,omitempty"`
 }
 
 // Log says how much is logged and how.

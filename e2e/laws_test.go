@@ -74,6 +74,8 @@ var oneDoorEach = []door{
 	{"github.com/spf13/cobra", []string{"cmd/..."}},
 	{"cel.dev/cel-go", []string{"authz/policy", "config/policyfile"}},
 	{"go.yaml.in/yaml", []string{"config/..."}},
+	{"github.com/spiffe/go-spiffe/v2/workloadapi", []string{"authz/svid", "cmd/tiergate-demo/...", "e2e/..."}},
+	{"github.com/spiffe/go-spiffe/v2/proto", []string{"authz/svid", "cmd/tiergate-demo/...", "e2e/..."}},
 }
 
 // layer says what of ours a package may import. The first entry that fits counts, exact or ending in /* (one segment
@@ -98,6 +100,7 @@ var (
 		{"signals/ssf", []string{"signals", "signals/source", "authz/jwks"}},
 		{"signals/ingest", []string{"signals", "signals/source/...", "signals/ssf"}},
 		{"authz/jwks", nil},
+		{"authz/svid", []string{"authz/jwks"}},
 		{"authz/identity", []string{"signals"}},
 		{"authz/token", append([]string{"authz/jwks"}, core...)},
 		{"authz/policy", core},

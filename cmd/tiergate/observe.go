@@ -226,6 +226,9 @@ func (o *observer) replica() replica.Events {
 			o.log.Error("the store offered an older revision of a posture; it was not taken", zap.String("device", string(device)),
 				zap.Int64("held", int64(held)), zap.Int64("offered", int64(offered)))
 		},
+		Gone: func(device signals.DeviceID) {
+			o.log.Error("the store no longer has a device, which nothing of ours removes", zap.String("device", string(device)))
+		},
 		Corrupt: func(device signals.DeviceID, err error) {
 			o.log.Error("a stored posture cannot be read", zap.String("device", string(device)), zap.Error(err))
 		},

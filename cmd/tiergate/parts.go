@@ -9,12 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/tiergate/tiergate/authz/identity"
-	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/policy"
-	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/boltstore"
@@ -94,82 +90,36 @@ func readSecret(file string) (string, error) {
 	return secret, nil
 }
 
-// newAuthority reads the CA certificates of workloads and devices.
-func newAuthority(s *config.Settings) (*identity.Authority, error) {
-	options := identity.AuthorityOptions{TrustDomains: map[string][]byte{}}
+// authorityOptions reads the CA certificates of workloads and devices that stand in files; trust domains without one
+// follow the Workload API (newTrust).
+func authorityOptions(s *config.Settings) (options identity.AuthorityOptions, err error) {
+	options.TrustDomains = map[string][]byte{}
 	for i, d := range s.Identity.TrustDomains {
+		if d.BundleFile == "" {
+			continue
+		}
 		pem, err := os.ReadFile(d.BundleFile)
 		if err != nil {
-			return nil, fmt.Errorf("identity.trustDomains[%d].bundleFile: %w", i, err)
+			return options, fmt.Errorf("identity.trustDomains[%d].bundleFile: %w", i, err)
 		}
 		options.TrustDomains[d.Name] = pem
 	}
 	if d := s.Identity.Devices; d != nil {
 		pem, err := os.ReadFile(d.BundleFile)
 		if err != nil {
-			return nil, fmt.Errorf("identity.devices.bundleFile: %w", err)
+			return options, fmt.Errorf("identity.devices.bundleFile: %w", err)
 		}
 		options.Devices, options.DeviceBinding = pem, identity.Binding(d.Bind)
+		options.IgnoreURINames = d.IgnoreURINames
 	}
-	return identity.NewAuthority(options)
-}
-
-// newVerifier reads the key sets of the token issuers; those that are fetched are returned to be run.
-func newVerifier(s *config.Settings, o *observer) (*token.Verifier, []part, error) {
-	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
-	var fetched []part
-	counts := newKeyCounts(o)
-	for i, x := range s.Identity.Issuers {
-		var events jwks.Events
-		if x.JWKSURL != "" {
-			events = o.keys(x.Name, counts)
-		}
-		keys, source, err := issuerKeys(x, events)
+	for i, text := range s.Identity.Forwarders {
+		pattern, err := identity.ParseSPIFFEPattern(text)
 		if err != nil {
-			return nil, nil, fmt.Errorf("identity.issuers[%d].%w", i, err)
+			return options, fmt.Errorf("identity.forwarders[%d]: %w", i, err)
 		}
-		issuers = append(issuers, token.Issuer{
-			Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, Algorithms: x.Algorithms, Keys: keys, Type: x.Type,
-			Leeway: x.Leeway, SenderConstrained: x.SenderConstrained == config.ConstrainedRequired,
-			UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups, ACRClaim: x.Claims.ACR, AMRClaim: x.Claims.AMR,
-			AuthTimeClaim: x.Claims.AuthTime,
-		})
-		if source != nil {
-			issuers[i].Source = source
-			fetched = append(fetched, part{"keys of issuer " + x.Name, source.Run})
-		}
+		options.Forwarders = append(options.Forwarders, pattern)
 	}
-	verifier, err := token.New(issuers)
-	return verifier, fetched, err
-}
-
-// issuerKeys reads the keys of an issuer from its file, or says where they are fetched. The error begins with the setting.
-func issuerKeys(x config.Issuer, events jwks.Events) (keys jose.JSONWebKeySet, fetched *jwks.Remote, err error) {
-	if x.JWKSURL == "" {
-		raw, err := os.ReadFile(x.JWKSFile)
-		if err != nil {
-			return keys, nil, fmt.Errorf("jwksFile: %w", err)
-		}
-		if keys, err = jwks.Parse(raw); err != nil {
-			return keys, nil, fmt.Errorf("jwksFile: %s: %w", x.JWKSFile, err)
-		}
-		return keys, nil, nil
-	}
-	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: events}
-	if x.JWKSCAFile != "" {
-		pem, err := os.ReadFile(x.JWKSCAFile)
-		if err != nil {
-			return keys, nil, fmt.Errorf("jwksCAFile: %w", err)
-		}
-		options.Roots = x509.NewCertPool()
-		if !options.Roots.AppendCertsFromPEM(pem) {
-			return keys, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
-		}
-	}
-	if fetched, err = jwks.New(options); err != nil {
-		return keys, nil, fmt.Errorf("jwksURL: %w", err)
-	}
-	return keys, fetched, nil
+	return options, nil
 }
 
 // newSources makes the adapters of the sources.
@@ -205,7 +155,11 @@ func world(s *config.Settings) policy.World {
 	recorded := s.Evidence.File != ""
 	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}, Evidence: &recorded}
 	for _, x := range s.Sources {
-		w.Sources[x.Name] = policy.Source{Attests: x.Attests, Every: x.Every}
+		source := policy.Source{Attests: x.Attests, Every: x.Every}
+		if e := x.EnrolledUser; e != nil {
+			source.EnrolledUser = policy.EnrolledAs{Issuer: e.Issuer, Is: policy.EnrolledClaim(e.Is)}
+		}
+		w.Sources[x.Name] = source
 	}
 	for _, x := range s.Identity.Issuers {
 		w.Issuers = append(w.Issuers, x.Name)

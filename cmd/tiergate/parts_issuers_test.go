@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tiergate/tiergate/authz/identity"
+	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 	"github.com/tiergate/tiergate/config"
 )
@@ -39,11 +40,12 @@ func TestIssuersAreWhatTheSettingsSay(t *testing.T) {
 			Name: "corp", Issuer: from.Name(), Audiences: []string{"apps"}, Algorithms: []string{"ES256"}, JWKSFile: file,
 			SenderConstrained: constrained,
 			Claims:            config.Claims{User: "upn", Groups: "roles", ACR: "level", AMR: "methods", AuthTime: "login_at"},
-		}}}}, o)
+		}}, DPoPWindow: time.Minute}}, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		user, err := verifier.Verify(raw, identity.Thumbprint{}, time.Now())
+		proof, err := verifier.Judge(&token.Credential{Token: raw}, time.Now())
+		user := proof.User
 		if (err == nil) != want {
 			t.Errorf("%s: %v, %v", constrained, user, err)
 		}

@@ -36,9 +36,13 @@ func newPolicyCheck() *cobra.Command {
 		}
 		fmt.Fprintf(c.OutOrStdout(), "%s: %s, no fault\n%s\n", args[0], count(documents(compiled), "document"), compiled.Digest())
 		fmt.Fprint(c.OutOrStdout(), said)
+		if err := sayBearerDevices(c.OutOrStdout(), file); err != nil {
+			return err
+		}
+		sayUnenrolled(c.OutOrStdout(), compiled)
 		if file == "" {
 			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains; "+
-				"what sources attest and how often they report; whether decisions are recorded")
+				"what sources attest and how often they report; who says for whom a device is enrolled; whether decisions are recorded")
 		}
 		return nil
 	}

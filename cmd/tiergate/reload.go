@@ -36,9 +36,15 @@ type reloader struct {
 
 	watchFailed func(error) // the file system lost count of changes, or a directory cannot be watched
 
-	mu     sync.Mutex
-	seen   string // digest of the files of the last attempt
-	status admin.PolicyStatus
+	republish     func(context.Context, *xds.Snapshot) error // hands Envoy something else of the same policy
+	refreshFailed func(error)
+	again         chan struct{} // holds one: that something beside the policy changed
+
+	mu      sync.Mutex
+	seen    string         // digest of the files of the last attempt
+	inForce *policy.Policy // nil: none
+	unfresh string         // why the last refresh failed; "": it did not
+	status  admin.PolicyStatus
 }
 
 // load reads the directory once and brings it into force. It does nothing if the files are those of the last attempt.
@@ -93,7 +99,7 @@ func (r *reloader) take(ctx context.Context, files *policyfile.Files, err error)
 		return r.refused("", err) // not the text's fault: tried again at the next look
 	}
 	r.mu.Lock()
-	r.seen = files.Digest()
+	r.seen, r.inForce = files.Digest(), compiled
 	r.status = admin.PolicyStatus{Digest: compiled.Digest(), LoadedAt: time.Now().UTC(), Documents: documents(compiled)}
 	r.mu.Unlock()
 	r.told("")
@@ -139,7 +145,12 @@ func (r *reloader) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-r.again:
+			r.refresh(ctx)
 		case <-tick.C:
+			if r.unfresh != "" {
+				r.refresh(ctx)
+			}
 		case err := <-watcher.Errors: // an overflow: the look that follows finds what was missed
 			r.watchFailed(err)
 		case <-watcher.Events:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,8 @@ type sidecar struct {
 	xds      *xds.Server
 	health   *health.Server
 	reloader *reloader
-	keys     []part // what fetches the keys of token issuers
+	trust    *trust
+	keys     []part // what fetches keys, certificates and bundles
 }
 
 func runServe(ctx context.Context, s *config.Settings) error {
@@ -57,7 +59,7 @@ func runServe(ctx context.Context, s *config.Settings) error {
 		return err
 	}
 	limitMemory(o.log)
-	store, err := openStore(s)
+	store, err := openSidecarStore(s)
 	if err != nil {
 		return err
 	}
@@ -84,11 +86,11 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if err := config.SocketDir(s.RuntimeDir); err != nil {
 		return nil, err
 	}
-	authority, err := newAuthority(s)
+	trust, keys, err := followWorkloads(s, o)
 	if err != nil {
 		return nil, err
 	}
-	verifier, fetched, err := newVerifier(s, o)
+	verifier, fetched, err := newVerifier(s, o, trust.svids(s))
 	if err != nil {
 		return nil, err
 	}
@@ -98,24 +100,29 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 		return nil, err
 	}
 	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer(),
-		keys: fetched}
+		trust: trust, keys: append(keys, fetched...)}
 	sc.replica = replica.New(store, replica.Options{
 		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
 		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
 		Events:   o.replica(),
 	})
-	sc.authz = authz.New(authz.Options{Devices: sc.replica, Authority: authority, Tokens: verifier, Events: o.authz(),
+	sc.authz = authz.New(authz.Options{Devices: sc.replica, Peers: trust, Tokens: verifier, Events: o.authz(),
+		Replays:  newReplays(s, o, store),
 		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto})
 	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
 	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
-		told: o.reloaded, watchFailed: o.watchFailed}
+		told: o.reloaded, watchFailed: o.watchFailed, republish: sc.xds.Publish, refreshFailed: o.refreshFailed,
+		again: make(chan struct{}, 1)}
+	if followsClients(s) {
+		trust.onChange(sc.reloader.refreshSoon)
+	}
 	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return sc, nil
 }
 
 // build makes Envoy's configuration of a policy; certificates and keys are read anew each time.
 func (sc *sidecar) build(p *policy.Policy) (*xds.Snapshot, error) {
-	settings, err := envoySettings(sc.settings, sc.sockets)
+	settings, err := envoySettings(sc.settings, sc.sockets, sc.trust.bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +184,13 @@ func (sc *sidecar) parts() ([]part, error) {
 		}},
 	}
 	parts = slices.Insert(parts, 0, sc.keys...)
+	if sc.settings.Authz.Listen != nil {
+		overTCP, err := sc.overTCP()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, overTCP)
+	}
 	if sc.evidence != nil { // before authz, so that it ends after it
 		parts = slices.Insert(parts, 0, part{"evidence", sc.evidence.Run})
 	}
@@ -214,7 +228,7 @@ func (sc *sidecar) ready() error {
 	if status := sc.replica.Status(); !status.Loaded {
 		return fmt.Errorf("the postures are not loaded yet: %s", status.LastError)
 	}
-	return nil
+	return sc.trust.ready()
 }
 
 // serveGRPC serves until ctx ends, then lets calls finish for a bound.
@@ -232,27 +246,47 @@ func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) 
 	return <-failed
 }
 
-// envoySettings reads the files that Envoy is given.
-func envoySettings(s *config.Settings, sockets config.Sockets) (xds.Settings, error) {
-	out := xds.Settings{AuthzSocket: sockets.Authz, CheckTimeout: s.Envoy.CheckTimeout}
+// envoySettings reads the files that Envoy is given; live has the bundles of trust domains that rotate, nil where there is
+// none yet.
+func envoySettings(s *config.Settings, sockets config.Sockets, live func(domain string) []byte) (xds.Settings, error) {
+	out := xds.Settings{AuthzSocket: sockets.Authz, CheckTimeout: s.Envoy.CheckTimeout,
+		Forwarders: len(s.Identity.Forwarders) > 0}
 	var faults []error
+	issuers, err := envoyIssuers(s)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	out.TokenIssuers = issuers
 	read := func(setting, file string) []byte {
+		if file == "" { // where it may be, the settings say
+			return nil
+		}
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", setting, err))
 		}
 		return raw
 	}
+	pair := func(setting string, p config.KeyPair) xds.KeyPair {
+		return xds.KeyPair{WorkloadAPI: p.WorkloadAPI,
+			CertPEM: read(setting+".certFile", p.CertFile), KeyPEM: read(setting+".keyFile", p.KeyFile)}
+	}
+	if api := s.Identity.WorkloadAPI; api != nil {
+		out.WorkloadAPI = api.Socket
+	}
 	for _, l := range s.Envoy.Listeners {
 		setting := "envoy.listeners[" + l.Name + "]."
-		out.Listeners = append(out.Listeners, xds.Listener{
-			Name: l.Name, Address: l.Address, Audience: l.Audience,
-			Certificate: xds.KeyPair{CertPEM: read(setting+"tls.certFile", l.TLS.CertFile), KeyPEM: read(setting+"tls.keyFile", l.TLS.KeyFile)},
-			ClientCA:    read(setting+"clientCAFile", l.ClientCAFile),
-		})
+		listener := xds.Listener{Name: l.Name, Address: l.Address, Audience: l.Audience, Certificate: pair(setting+"tls", l.TLS),
+			ClientCA: read(setting+"clientCAFile", l.ClientCAFile)}
+		for _, domain := range l.ClientTrustDomains {
+			listener.ClientCA = append(append(listener.ClientCA, '\n'), live(domain)...) // a file may end without a newline
+		}
+		listener.Awaited = len(l.ClientTrustDomains) > 0 && len(bytes.TrimSpace(listener.ClientCA)) == 0
+		out.Listeners = append(out.Listeners, listener)
 	}
 	if c := s.Envoy.Client; c != nil {
-		out.Client = &xds.KeyPair{CertPEM: read("envoy.client.certFile", c.CertFile), KeyPEM: read("envoy.client.keyFile", c.KeyFile)}
+		client := pair("envoy.client", *c)
+		out.Client = &client
 		out.UpstreamCA = read("envoy.upstreamCAFile", s.Envoy.UpstreamCA)
 	}
 	return out, errors.Join(faults...)

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tiergate/tiergate/authz/jwks"
+	"github.com/tiergate/tiergate/authz/token"
+	"github.com/tiergate/tiergate/config"
+	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/xds"
+)
+
+// newVerifier reads the key sets of the token issuers; those that are fetched are returned to be run. svids says which
+// JWT-SVIDs count; nil: none.
+func newVerifier(s *config.Settings, o *observer, svids *token.SVIDs) (*token.Verifier, []part, error) {
+	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
+	var fetched []part
+	counts := newKeyCounts(o)
+	for i, x := range s.Identity.Issuers {
+		issuer := tokenIssuer(x)
+		if !issuer.Vouched {
+			var events jwks.Events
+			if x.JWKSURL != "" {
+				events = o.keys(x.Name, counts)
+			}
+			keys, source, err := issuerKeys(x, events)
+			if err != nil {
+				return nil, nil, fmt.Errorf("identity.issuers[%d].%w", i, err)
+			}
+			issuer.Keys = keys
+			if source != nil {
+				issuer.Source = source
+				fetched = append(fetched, part{"keys of issuer " + x.Name, source.Run})
+			}
+		}
+		issuers = append(issuers, issuer)
+	}
+	options := []token.Option{token.WithDPoP(s.Identity.DPoPWindow)}
+	if svids != nil {
+		options = append(options, token.WithSVIDs(*svids))
+	}
+	verifier, err := token.New(issuers, options...)
+	return verifier, fetched, err
+}
+
+// tokenIssuer is what the settings say of an issuer, but for its keys.
+func tokenIssuer(x config.Issuer) token.Issuer {
+	issuer := token.Issuer{
+		Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, Algorithms: x.Algorithms, Type: x.Type,
+		Leeway: x.Leeway, SenderConstrained: x.SenderConstrained == config.ConstrainedRequired,
+		UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups, ACRClaim: x.Claims.ACR, AMRClaim: x.Claims.AMR,
+		AuthTimeClaim: x.Claims.AuthTime, EmailClaim: x.Claims.Email,
+	}
+	if d := x.Device; d != nil {
+		issuer.DeviceClaim, issuer.DeviceNames, issuer.DeviceBearer = d.Claim, signals.AliasKind(d.Names), d.Bearer
+	}
+	if x.VerifiedBy == config.VerifiedByEnvoy {
+		issuer.Vouched, issuer.VouchedKey = true, xds.VouchedKey(x.Name)
+	}
+	return issuer
+}
+
+// envoyIssuers are the issuers whose tokens Envoy verifies, with the keys that it is given. What cannot be a key set is
+// said here and not by Envoy.
+func envoyIssuers(s *config.Settings) ([]xds.TokenIssuer, error) {
+	var issuers []xds.TokenIssuer
+	for i, x := range s.Identity.Issuers {
+		if x.VerifiedBy != config.VerifiedByEnvoy {
+			continue
+		}
+		raw, err := os.ReadFile(x.JWKSFile)
+		if err != nil {
+			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %w", i, err)
+		}
+		if _, err := jwks.Parse(raw); err != nil {
+			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %s: %w", i, x.JWKSFile, err)
+		}
+		issuers = append(issuers, xds.TokenIssuer{Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, JWKS: raw,
+			Leeway: x.Leeway})
+	}
+	return issuers, nil
+}
+
+// issuerKeys reads the keys of an issuer from its file, or says where they are fetched. The error begins with the
+// setting.
+func issuerKeys(x config.Issuer, events jwks.Events) (keys jose.JSONWebKeySet, fetched *jwks.Remote, err error) {
+	if x.JWKSURL == "" {
+		raw, err := os.ReadFile(x.JWKSFile)
+		if err != nil {
+			return keys, nil, fmt.Errorf("jwksFile: %w", err)
+		}
+		if keys, err = jwks.Parse(raw); err != nil {
+			return keys, nil, fmt.Errorf("jwksFile: %s: %w", x.JWKSFile, err)
+		}
+		return keys, nil, nil
+	}
+	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: events}
+	if x.JWKSCAFile != "" {
+		pem, err := os.ReadFile(x.JWKSCAFile)
+		if err != nil {
+			return keys, nil, fmt.Errorf("jwksCAFile: %w", err)
+		}
+		options.Roots = x509.NewCertPool()
+		if !options.Roots.AppendCertsFromPEM(pem) {
+			return keys, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
+		}
+	}
+	if fetched, err = jwks.New(options); err != nil {
+		return keys, nil, fmt.Errorf("jwksURL: %w", err)
+	}
+	return keys, fetched, nil
+}
