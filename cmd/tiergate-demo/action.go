@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/oidc"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -20,6 +21,8 @@ type world interface {
 	Record(decision string) (stage.Record, bool, error)
 	Kill(process string) error
 	Restart(ctx context.Context, process string) error
+	Rotate(ctx context.Context, workload string, r stage.Request) (stage.Rotation, error)
+	SignIn(ctx context.Context, as string, bound bool, l oidc.Login) (oidc.Token, error)
 }
 
 var _ world = (*stage.Stage)(nil)
@@ -37,6 +40,7 @@ type ask struct {
 	as, listener, method, host, path string
 	header                           http.Header
 	http1, noToken                   bool
+	use                              credential
 	// until: ask again until the answer is as it should be, at most so long. Zero: ask once.
 	until time.Duration
 }
@@ -49,7 +53,12 @@ func (a ask) request() stage.Request {
 func (a ask) perform(ctx context.Context, p *play, w want) got {
 	began := time.Now()
 	for asked := 1; ; asked++ {
-		answer := p.world.Ask(ctx, a.request())
+		request, err := p.dress(a.request(), a.use)
+		if err != nil {
+			return got{err: err}
+		}
+		answer := p.world.Ask(ctx, request)
+		p.heard(&answer)
 		g := got{answer: &answer, err: p.sameDevice(a.as, &answer)}
 		if w.excused != nil {
 			g.excused, g.err = p.excused(&answer, g.err)

@@ -118,7 +118,7 @@ func raise(ctx context.Context, store, dir string, paper *paper) (*stage.Stage, 
 	if err := binaries.Check(store); err != nil {
 		return nil, err
 	}
-	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Events: stage.Events{
+	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true, Events: stage.Events{
 		Started: func(name string, pid int, took time.Duration) {
 			paper.line(fmt.Sprintf("  %-18s pid %-8d ready after %s", name, pid, milliseconds(took)))
 		},
@@ -141,12 +141,13 @@ func upstream(ctx context.Context, args []string, _, complaints io.Writer) error
 	flags.StringVar(&u.CertFile, "cert", "", "its X.509-SVID (PEM)")
 	flags.StringVar(&u.KeyFile, "key", "", "the key of its X.509-SVID (PEM)")
 	flags.StringVar(&u.CAFile, "ca", "", "who may have signed the peer's X.509-SVID (PEM)")
+	flags.StringVar(&u.WorkloadAPI, "workload-api", "", "the agent's socket, in place of -cert, -key and -ca")
 	flags.StringVar(&u.Admit, "admit", "", "the only SPIFFE ID that may connect")
 	if err := parse(flags, args, complaints); err != nil {
 		return err
 	}
 	if u.Listen == "" || u.Admit == "" || flags.NArg() > 0 {
-		return fmt.Errorf("%w: upstream needs -listen, -cert, -key, -ca and -admit", errUsage)
+		return fmt.Errorf("%w: upstream needs -listen, -admit, and -workload-api or -cert, -key and -ca", errUsage)
 	}
 	return u.Run(ctx)
 }

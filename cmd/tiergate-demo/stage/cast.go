@@ -53,15 +53,16 @@ type Device struct {
 	Name        string `json:"name"`
 	Serial      string `json:"serial"`
 	Certificate string `json:"certificate"` // SHA-256 of its certificate, hex
+	User        string `json:"user"`        // for whom it is enrolled, by the name in their token
 	contractor  bool
 }
 
 var devices = []Device{
-	{Name: "ana-laptop", Serial: "C02ANA0001"},
-	{Name: "ben-laptop", Serial: "C02BEN0002"},
-	{Name: "cleo-laptop", Serial: "PF3CLEO003", contractor: true},
-	{Name: "dora-laptop", Serial: "C02DORA004"},
-	{Name: "eli-laptop", Serial: "C02ELI0005"},
+	{Name: "ana-laptop", Serial: "C02ANA0001", User: "ana@acme.example"},
+	{Name: "ben-laptop", Serial: "C02BEN0002", User: "ben@acme.example"},
+	{Name: "cleo-laptop", Serial: "PF3CLEO003", User: "cleo@partner.example", contractor: true},
+	{Name: "dora-laptop", Serial: "C02DORA004", User: "dora@acme.example"},
+	{Name: "eli-laptop", Serial: "C02ELI0005", User: "eli@acme.example"},
 }
 
 var workloads = map[string]string{

@@ -47,15 +47,20 @@ func (c *Client) ask(ctx context.Context, r Request) (Answer, error) {
 	if r.As != "" || r.Listener != "" || r.Address == "" {
 		return Answer{}, errors.New("a Client needs an Address and knows neither callers nor listeners; ask the Stage")
 	}
+	transport, err := c.transport(r.Pair, r.Address, r.HTTP1)
+	if err != nil {
+		return Answer{}, err
+	}
+	return roundTrip(ctx, r, transport)
+}
+
+// roundTrip sends a request and reads the answer, 1 MiB of it at most.
+func roundTrip(ctx context.Context, r Request, transport *http.Transport) (Answer, error) {
 	token := r.Token
 	if r.NoToken {
 		token = ""
 	}
 	request, err := httpRequest(ctx, r, token)
-	if err != nil {
-		return Answer{}, err
-	}
-	transport, err := c.transport(r.Pair, r.Address, r.HTTP1)
 	if err != nil {
 		return Answer{}, err
 	}

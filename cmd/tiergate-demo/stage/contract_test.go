@@ -61,7 +61,8 @@ func compile(t *testing.T, s *Stage) (digest, problems string) {
 	world := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{settings.Identity.Issuers[0].Name},
 		TrustDomains: []string{settings.Identity.TrustDomains[0].Name}}
 	for _, source := range settings.Sources {
-		world.Sources[source.Name] = policy.Source{Attests: source.Attests}
+		users := policy.EnrolledAs{Issuer: source.EnrolledUser.Issuer, Is: policy.EnrolledClaim(source.EnrolledUser.Is)}
+		world.Sources[source.Name] = policy.Source{Attests: source.Attests, EnrolledUser: users}
 	}
 	files, err := policyfile.Read(settings.Policy.Dir)
 	if err != nil {

@@ -33,6 +33,12 @@ func (s *Stage) settingsSubstitutions() []substitution {
 		{"127.0.0.1:9464", s.Ports.ServeMetrics},
 		{"127.0.0.1:9465", s.Ports.IngestMetrics},
 	}
+	if s.Provider != nil {
+		substitutions = append(substitutions, s.loginSubstitutions()...)
+	}
+	if s.Agent != nil {
+		substitutions = append(substitutions, s.agentSubstitutions()...)
+	}
 	if s.Store == StoreEmbedded {
 		return append(substitutions, substitution{exampleStore, embeddedStore})
 	}

@@ -12,6 +12,8 @@ type Ports struct {
 	Ingest                            string // the receiver
 	ServeMetrics, IngestMetrics       string // probes and metrics
 	Portal, Payroll, ContractorPortal string // upstreams
+	Login                             string // the OpenID provider
+	Workloads, Authz                  string // Envoy's listener for workloads, and authz over mTLS: with an agent
 }
 
 // freePorts asks the kernel for ports, all at once so that they differ. Another process may take one before it is used;
@@ -19,7 +21,7 @@ type Ports struct {
 func freePorts() (p Ports, err error) {
 	for _, address := range []*string{
 		&p.Ingress, &p.Contractors, &p.Ingest, &p.ServeMetrics, &p.IngestMetrics,
-		&p.Portal, &p.Payroll, &p.ContractorPortal,
+		&p.Portal, &p.Payroll, &p.ContractorPortal, &p.Login, &p.Workloads, &p.Authz,
 	} {
 		listener, listenErr := net.Listen("tcp", "127.0.0.1:0")
 		if listenErr != nil {
@@ -38,6 +40,8 @@ func (p Ports) Listener(name string) (string, error) {
 		return p.Ingress, nil
 	case ListenerContracts:
 		return p.Contractors, nil
+	case ListenerWorkloads:
+		return p.Workloads, nil
 	}
 	return "", fmt.Errorf("Envoy has no listener %q; use %s or %s", name, ListenerIngress, ListenerContracts)
 }

@@ -19,6 +19,9 @@ func (s *Stage) processes() []Process {
 	if s.Store == StoreRedis {
 		list = append(list, s.valkey())
 	}
+	if s.Provider != nil {
+		list = append(list, s.login())
+	}
 	list = append(list, s.upstream("portal", s.Ports.Portal), s.upstream("payroll", s.Ports.Payroll),
 		s.upstream("contractor-portal", s.Ports.ContractorPortal))
 	if s.Store == StoreRedis {
@@ -47,10 +50,14 @@ func (s *Stage) tiergate(verb, metrics string) Process {
 }
 
 func (s *Stage) upstream(name, address string) Process {
+	proof := []string{"-cert", s.Path("pki", name+".pem"), "-key", s.Path("pki", name+".key"),
+		"-ca", s.Path("pki", "workloads-ca.pem")}
+	if s.Agent != nil {
+		proof = []string{"-workload-api", s.Agent.Socket()}
+	}
 	return Process{
 		Name: name, Path: s.binaries.Demo, Log: s.log(name),
-		Args: []string{"upstream", "-name", name, "-listen", address, "-cert", s.Path("pki", name+".pem"),
-			"-key", s.Path("pki", name+".key"), "-ca", s.Path("pki", "workloads-ca.pem"), "-admit", EnvoyID},
+		Args:  append([]string{"upstream", "-name", name, "-listen", address, "-admit", EnvoyID}, proof...),
 		Ready: func(ctx context.Context) error { return accepts(ctx, address) },
 	}
 }

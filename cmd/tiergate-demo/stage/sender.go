@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -81,8 +82,8 @@ type Receipt struct {
 	Took   time.Duration
 }
 
-// Report sends attributes of one laptop as seen now; a value of nil says that the MDM cannot tell. An answer other than
-// 202 is no error.
+// Report sends attributes of one laptop as seen now; a value of nil says that the MDM cannot tell. For whom the laptop is
+// enrolled is sent along, unless the attributes say so themselves. An answer other than 202 is no error.
 func (s *Sender) Report(ctx context.Context, device string, attributes map[string]any) (Receipt, error) {
 	return s.ReportSeen(ctx, device, s.nextObserved(), attributes)
 }
@@ -107,11 +108,13 @@ func (s *Sender) body(device string, seen time.Time, attributes map[string]any) 
 			continue
 		}
 		observed := seen.UTC().Format(time.RFC3339Nano)
+		all := map[string]any{"enrolled_user": d.User}
+		maps.Copy(all, attributes)
 		return json.Marshal(map[string]any{
 			"type": "device.posture.updated", "timestamp": observed,
 			"data": map[string]any{
 				"device":      map[string]string{"serial": d.Serial, "certificate": d.Certificate},
-				"observed_at": observed, "attributes": attributes,
+				"observed_at": observed, "attributes": all,
 			},
 		})
 	}

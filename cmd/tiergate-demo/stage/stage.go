@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/agent"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/oidc"
 )
 
 // The stores that a stage can have.
@@ -24,6 +27,13 @@ type Options struct {
 	// Binaries says where the programs are. Default: FindBinaries.
 	Binaries Binaries
 	Events   Events
+	// Login makes the issuer of the settings a real OpenID provider, a process of the stage, and lets everybody of the cast
+	// log in there. Default: the stage signs the tokens itself.
+	Login bool
+	// Agent lets the SVIDs of all workloads come from an agent inside this process, and rotate: those of the upstreams, of
+	// Envoy and of tiergate itself; and adds ListenerWorkloads. Default: certificates in files, which last a day.
+	Agent       bool
+	AgentEvents agent.Events
 }
 
 // Stage is one laid-out company. Its methods may be called concurrently after Start.
@@ -34,8 +44,14 @@ type Stage struct {
 	Cast  Cast
 	// Sender reports posture as the MDM would.
 	Sender *Sender
-	// Processes are the children, by name: valkey, portal, payroll, contractor-portal, ingest, serve, envoy.
+	// Processes are the children, by name: valkey, login, portal, payroll, contractor-portal, ingest, serve, envoy.
 	Processes *Supervisor
+
+	// Provider is the OpenID provider; nil without Options.Login.
+	Provider *oidc.Provider
+
+	// Agent is the Workload API; nil without Options.Agent.
+	Agent *agent.Agent
 
 	binaries Binaries
 	ownDir   bool
@@ -59,13 +75,13 @@ func New(o Options) (*Stage, error) {
 	}
 	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries}
 	s.Processes = NewSupervisor(o.Events)
-	if err := s.layOut(); err != nil {
+	if err := s.layOut(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("lay out the stage: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Stage) layOut() error {
+func (s *Stage) layOut(o Options) error {
 	if err := s.makeDirs(); err != nil {
 		return err
 	}
@@ -83,6 +99,16 @@ func (s *Stage) layOut() error {
 	}
 	if s.Sender, err = newSender(s.Dir, "http://"+s.Ports.Ingest, s.Cast); err != nil {
 		return err
+	}
+	if o.Login {
+		if err := s.writeProvider(); err != nil {
+			return err
+		}
+	}
+	if o.Agent {
+		if err := s.newAgent(o.AgentEvents); err != nil {
+			return err
+		}
 	}
 	return s.writeExample()
 }
@@ -134,12 +160,17 @@ func (s *Stage) Settings() string { return s.Path("settings.yaml") }
 // Start starts every process in its order and returns when all are ready. When one is not, the error holds the last
 // lines that it wrote; the others keep running until Close.
 func (s *Stage) Start(ctx context.Context) error {
+	if s.Agent != nil {
+		if err := s.Agent.Start(); err != nil {
+			return err
+		}
+	}
 	for _, process := range s.processes() {
 		if err := s.Processes.Start(ctx, process); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.logIn(ctx)
 }
 
 // Close ends all processes, the last started first, and removes the directory if New made it. It is idempotent.
@@ -148,6 +179,9 @@ func (s *Stage) Close() error {
 		s.client.Close()
 	}
 	err := s.Processes.Stop()
+	if s.Agent != nil {
+		err = errors.Join(err, s.Agent.Stop())
+	}
 	if s.ownDir {
 		err = errors.Join(err, os.RemoveAll(s.Dir))
 	}

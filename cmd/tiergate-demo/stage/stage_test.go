@@ -168,7 +168,8 @@ func TestNewRefuses(t *testing.T) {
 func TestFindBinaries(t *testing.T) {
 	t.Setenv("TIERGATE_TOOLS", "/opt/tools")
 	found, err := FindBinaries()
-	if err != nil || found.Envoy != "/opt/tools/envoy" || found.Valkey != "/opt/tools/valkey-server" {
+	if err != nil || found.Envoy != "/opt/tools/envoy" || found.Valkey != "/opt/tools/valkey-server" ||
+		found.Node != "/opt/tools/node" || found.Packages != "/opt/tools/oidc" {
 		t.Errorf("found %+v: %v", found, err)
 	}
 	t.Chdir(t.TempDir())

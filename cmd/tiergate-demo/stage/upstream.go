@@ -13,6 +13,10 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
 // echoType marks the answers of the stage's upstreams, so that nobody takes another JSON for one.
@@ -25,7 +29,9 @@ type Upstream struct {
 	CertFile string // its SVID
 	KeyFile  string
 	CAFile   string // who may have signed the peer's SVID
-	Admit    string // the only SPIFFE ID that it talks to
+	// WorkloadAPI is the socket that has its SVID, and the CAs of its peer, as they rotate; in place of the three files.
+	WorkloadAPI string
+	Admit       string // the only SPIFFE ID that it talks to
 }
 
 // Echo is the answer of an Upstream.
@@ -40,10 +46,11 @@ type Echo struct {
 
 // Run serves until ctx ends.
 func (u Upstream) Run(ctx context.Context) error {
-	config, err := u.tls()
+	config, done, err := u.tls(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
 	listener, err := net.Listen("tcp", u.Listen)
 	if err != nil {
 		return fmt.Errorf("upstream %s cannot listen: %w", u.Name, err)
@@ -62,22 +69,37 @@ func (u Upstream) Run(ctx context.Context) error {
 	return nil
 }
 
-func (u Upstream) tls() (*tls.Config, error) {
+// tls is how it proves itself, until done.
+func (u Upstream) tls(ctx context.Context) (config *tls.Config, done func(), err error) {
+	if u.WorkloadAPI != "" {
+		config, done, err = u.liveTLS(ctx)
+	} else {
+		config, err = u.fileTLS()
+		done = func() {}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("upstream %s: %w", u.Name, err)
+	}
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return config, done, nil
+}
+
+func (u Upstream) fileTLS() (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(u.CertFile, u.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("upstream %s: its certificate: %w", u.Name, err)
+		return nil, fmt.Errorf("its certificate: %w", err)
 	}
 	bundle, err := os.ReadFile(u.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("upstream %s: %w", u.Name, err)
+		return nil, err
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("upstream %s: %s holds no certificate", u.Name, u.CAFile)
+		return nil, fmt.Errorf("%s holds no certificate", u.CAFile)
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{certificate}, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert,
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if peer := peerID(state); peer != u.Admit {
 				return fmt.Errorf("%s talks to %s only, not to %q", u.Name, u.Admit, peer)
@@ -85,6 +107,25 @@ func (u Upstream) tls() (*tls.Config, error) {
 			return nil
 		},
 	}, nil
+}
+
+// agentWithin bounds how long an upstream waits for its first SVID.
+const agentWithin = 10 * time.Second
+
+func (u Upstream) liveTLS(ctx context.Context) (*tls.Config, func(), error) {
+	admit, err := spiffeid.FromString(u.Admit)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentWithin)
+	defer cancel()
+	source, err := workloadapi.NewX509Source(ctx, agentAt(u.WorkloadAPI))
+	if err != nil {
+		return nil, nil, fmt.Errorf("its SVID: %w", err)
+	}
+	config := tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(admit))
+	config.SessionTicketsDisabled = true // who resumes shows no certificate
+	return config, func() { _ = source.Close() }, nil
 }
 
 // peerID is the one URI SAN of the peer's certificate; two are none.
