@@ -250,7 +250,11 @@ func (p *played) load(t *testing.T) {
 	p.settings = made(config.Load(p.path("settings.yaml"), words))(t)
 	world := policy.World{Sources: map[string]policy.Source{}}
 	for _, x := range p.settings.Sources {
-		world.Sources[x.Name] = policy.Source{Attests: x.Attests, Every: x.Every}
+		source := policy.Source{Attests: x.Attests, Every: x.Every}
+		if e := x.EnrolledUser; e != nil {
+			source.EnrolledUser = policy.EnrolledAs{Issuer: e.Issuer, Is: policy.EnrolledClaim(e.Is)}
+		}
+		world.Sources[x.Name] = source
 	}
 	for _, x := range p.settings.Identity.Issuers {
 		world.Issuers = append(world.Issuers, x.Name)

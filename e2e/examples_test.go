@@ -47,8 +47,11 @@ func TestContractorGateway(t *testing.T) {
 	laptops := map[string]*devca.Pair{"none": nil}
 	for _, name := range []string{"acme", "birch", "cedar"} { // all in the best of health, so that only the walls refuse
 		laptops[name] = made(p.authorities[name].Device(name, "C02"+strings.ToUpper(name), time.Hour))(t)
-		p.report(t, "acme-mdm", laptops[name], time.Minute, map[string]any{"platform": "macos", "disk_encryption": true,
-			"edr_healthy": true, "compromised": false})
+		healthy := map[string]any{"platform": "macos", "disk_encryption": true, "edr_healthy": true, "compromised": false}
+		if name == "acme" {
+			healthy["enrolled_user"] = "kim"
+		}
+		p.report(t, "acme-mdm", laptops[name], time.Minute, healthy)
 		p.report(t, "cedar-mdm", laptops[name], time.Minute, map[string]any{"screen_lock": true, "disk_encryption": true,
 			"compromised": false})
 	}
@@ -103,7 +106,7 @@ func TestWorkloadAdmin(t *testing.T) {
 	p.casesThroughEnvoy(t, all, 40)
 	laptop := made(p.authorities["laptops"].Device("sam", "C02SAM", time.Hour))(t)
 	p.report(t, "acme-mdm", laptop, time.Minute, map[string]any{"platform": "macos", "disk_encryption": true, "edr_healthy": true,
-		"compromised": false})
+		"compromised": false, "enrolled_user": "sam"})
 	p.settled(t, p.mark(t, all))
 	onCall := made(p.issuers["corp"].Token("sam", []string{"on-call"}, time.Hour, nil))(t)
 	type caller struct {

@@ -42,7 +42,7 @@ func serveProfiled(ctx context.Context, socket, settingsFile, profile string) (e
 		OnChange: func(p *signals.Posture) { service.PostureChanged(p) },
 		OnRemove: func(d signals.DeviceID) { service.PostureRemoved(d) },
 	})
-	service = authz.New(authz.Options{Devices: devices, Authority: authority, Tokens: verifier})
+	service = authz.New(authz.Options{Devices: devices, Peers: authority, Tokens: verifier})
 	if err := bringIntoForce(service, settings.Policy.Dir); err != nil {
 		return err
 	}

@@ -22,6 +22,16 @@ var good = []struct {
 	{"screen_lock", signals.Bool(true)}, {"secure_boot", signals.Bool(true)}, {"supervised", signals.Bool(true)},
 }
 
+// enrolledUser is what is reported besides: for whom a laptop is enrolled, by the name in their token.
+const enrolledUser = "enrolled_user"
+
+func userOf(i int) string {
+	if i == 0 {
+		return asker
+	}
+	return fmt.Sprintf("user-%06d@acme.example", i)
+}
+
 // Posture is that of laptop i; laptop 0 is the one that asks.
 func (w *World) Posture(i int, at time.Time) (signals.Posture, error) {
 	fingerprint := w.Laptop.Fingerprint()
@@ -32,7 +42,7 @@ func (w *World) Posture(i int, at time.Time) (signals.Posture, error) {
 	return PostureOf(i, fingerprint, at)
 }
 
-// PostureOf is the posture of laptop i with a certificate of that fingerprint: nine facts of one source.
+// PostureOf is the posture of laptop i with a certificate of that fingerprint: ten facts of one source.
 func PostureOf(i int, fingerprint string, at time.Time) (signals.Posture, error) {
 	certificate, err := signals.NewAlias(signals.AliasCertificate, fingerprint)
 	if err != nil {
@@ -47,6 +57,8 @@ func PostureOf(i int, fingerprint string, at time.Time) (signals.Posture, error)
 		o.Facts = append(o.Facts, signals.Fact{Attribute: g.attribute, Value: g.value, Source: source,
 			Path: "data.attributes." + g.attribute, Observed: at, Received: at})
 	}
+	o.Facts = append(o.Facts, signals.Fact{Attribute: enrolledUser, Value: signals.Text(userOf(i)), Source: source,
+		Path: "data.attributes." + enrolledUser, Observed: at, Received: at})
 	posture, _ := signals.Posture{
 		Device: signals.DeviceID(fmt.Sprintf("dev-%06d", i)), Revision: signals.NextRevision(0, at),
 	}.Merge(o)

@@ -35,6 +35,7 @@ sources:
   - name: {{.Source}}
     type: standard
     attests: [{{range $i, $a := .Attests}}{{if $i}}, {{end}}{{$a}}{{end}}]
+    enrolledUser: {issuer: corp, is: name}
     secretFiles: [source.whsec]
 ingest: {listen: "{{.Ingest}}"}
 metrics: {listen: "{{.Probes}}"}
@@ -69,7 +70,8 @@ func (w *World) Site(ctx context.Context, name string, routes, devices int) (*Si
 
 // Vouched is the world as the settings of a site describe it to its policy.
 func Vouched() policy.World {
-	return policy.World{Sources: map[string]policy.Source{source: {Attests: attributes()}}, Issuers: []string{"corp"},
+	return policy.World{Sources: map[string]policy.Source{source: {Attests: attributes(),
+		EnrolledUser: policy.EnrolledAs{Issuer: "corp", Is: policy.EnrolledIsName}}}, Issuers: []string{"corp"},
 		TrustDomains: []string{}}
 }
 
@@ -78,6 +80,7 @@ func attributes() []string {
 	for _, g := range good {
 		names = append(names, g.attribute)
 	}
+	names = append(names, enrolledUser)
 	return names
 }
 

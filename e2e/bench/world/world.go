@@ -92,11 +92,14 @@ func (w *World) certificates() error {
 	return nil
 }
 
+// asker is the name of the person who asks.
+const asker = "ana@acme.example"
+
 // tokenOf signs a token of tokenBytes: what real ones carry beside the claims that count is padding here. Three bytes
 // of JSON are four of base64url, so that one more character in the padding is one or two more in the token.
 func tokenOf(issuer *devca.Issuer) (string, error) {
 	for padding := tokenBytes / 2; padding > 0; padding-- {
-		token, err := issuer.Token("ana@acme.example", []string{"staff", "engineering"}, lifetime, map[string]any{
+		token, err := issuer.Token(asker, []string{"staff", "engineering"}, lifetime, map[string]any{
 			"auth_time": time.Now().Add(-time.Minute).Unix(), "acr": "phr", "scope": strings.Repeat("x", padding),
 		})
 		if err != nil || len(token) == tokenBytes {
