@@ -138,6 +138,6 @@ func cutText(b []byte) (text string, rest []byte, ok bool) {
 	if n <= 0 || length > uint64(len(b)-n) {
 		return "", nil, false
 	}
-	end := n + int(length) //nolint:gosec // not more than len(b)
+	end := n + int(length) // not more than len(b)
 	return string(b[n:end]), b[end:], true
 }
