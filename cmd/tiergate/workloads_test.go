@@ -86,6 +86,10 @@ func TestServeWithoutTheAgent(t *testing.T) {
 	if err := ask(server.dial(t, m.svid("spiffe://acme.example/other", time.Hour), 0, func(string) {})); err == nil {
 		t.Error("somebody else is served")
 	}
+	soon(t, "both streams of the agent", func() bool {
+		_, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK)
+		return strings.Contains(text, `tiergate_workload_api_reachable{stream="jwt"} 1`)
+	})
 	_, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK)
 	for _, want := range []string{`tiergate_workload_api_reachable{stream="x509"} 1`, `tiergate_workload_api_reachable{stream="jwt"} 1`,
 		"tiergate_svid_expires_timestamp_seconds 1", "tiergate_trust_domains_without_bundle 0",
