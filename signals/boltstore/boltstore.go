@@ -67,7 +67,13 @@ func open(file string, reach int) (*Store, error) {
 		db: db, file: file, feeds: map[feedName]*feed{}, instance: rand.Text(), reach: reach, closed: make(chan struct{}),
 	}
 	s.commits = committer{db: db, file: file, after: s.announce}
-	if err := guard(file, s.load); err != nil {
+	err = guard(file, func() error {
+		if err := db.View(func(tx *bolt.Tx) error { return checkSum(tx, file) }); err != nil {
+			return err
+		}
+		return s.load()
+	})
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}

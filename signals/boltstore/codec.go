@@ -1,6 +1,9 @@
 package boltstore
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -21,6 +24,16 @@ type storedRecord struct {
 	Revision signals.Revision `json:"revision"`
 	Expires  time.Time        `json:"expires,omitzero"`
 	Value    []byte           `json:"value"`
+	// Sum is that of the rest and the record's name. A value of before there were sums has none.
+	Sum string `json:"sum,omitempty"`
+}
+
+// sum names the content: the first 16 hex digits of its SHA-256. A disk that flips a bit must not move an expiry.
+func (r storedRecord) sum(kind, key string) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d %d %d %s %s ", len(kind), len(key), r.Revision, r.Expires.UnixNano(), kind, key)
+	_, _ = h.Write(r.Value)
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func (r storedRecord) expired(at time.Time) bool { return !r.Expires.IsZero() && !at.Before(r.Expires) }
@@ -62,16 +75,21 @@ func decodePosture(device signals.DeviceID, raw []byte) (signals.Posture, error)
 	return *stored.Posture, nil
 }
 
-func decodeRecord(key string, raw []byte) (storedRecord, error) {
+func decodeRecord(kind, key string, raw []byte) (storedRecord, error) {
+	name := kind + "/" + key
 	var stored storedRecord
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return storedRecord{}, corrupt("record", key, err.Error())
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields() // a sum under another name is no sum
+	if err := decoder.Decode(&stored); err != nil {
+		return storedRecord{}, corrupt("record", name, err.Error())
 	}
 	switch why := unknownSchema(stored.Schema); {
 	case why != "":
-		return storedRecord{}, corrupt("record", key, why)
+		return storedRecord{}, corrupt("record", name, why)
 	case stored.Revision < 1:
-		return storedRecord{}, corrupt("record", key, "it has no revision")
+		return storedRecord{}, corrupt("record", name, "it has no revision")
+	case stored.Sum != "" && stored.Sum != stored.sum(kind, key):
+		return storedRecord{}, corrupt("record", name, "it is not what was written: its sum is another")
 	}
 	return stored, nil
 }

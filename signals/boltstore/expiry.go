@@ -65,7 +65,7 @@ func remove(tx *bolt.Tx, entry []byte, now time.Time) error {
 	if raw == nil {
 		return nil
 	}
-	if stored, err := decodeRecord(string(key), raw); err != nil || !stored.expired(now) {
+	if stored, err := decodeRecord(string(kind), string(key), raw); err != nil || !stored.expired(now) {
 		return nil // what cannot be read is kept for whoever can
 	}
 	return bucket.Delete(key)

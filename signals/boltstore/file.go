@@ -21,8 +21,11 @@ var (
 	keySchema      = []byte("schema")
 )
 
-// layout is the version of the buckets above.
-const layout = "1"
+// layout is the version of the buckets above. One of layout 1 has no sum of its postures (see sum.go); opening it adds one.
+const (
+	layout        = "2"
+	layoutSumless = "1"
+)
 
 // lockWait bounds the wait for another process that owns the file.
 const lockWait = time.Second
@@ -56,7 +59,7 @@ func checkFile(file string) error {
 func openFile(file string) (*bolt.DB, error) {
 	var db *bolt.DB
 	err := guard(file, func() (err error) {
-		db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+		db, err = openDB(file, false)
 		switch {
 		case errors.Is(err, bolterrors.ErrTimeout):
 			return fmt.Errorf("the store file %s is in use by another process; stop that one or set another store file", file)
@@ -67,6 +70,8 @@ func openFile(file string) (*bolt.DB, error) {
 			errors.Is(err, bolterrors.ErrChecksum):
 			return fmt.Errorf("%s is not a tiergate store, or is damaged (%w); "+
 				"set another store file or restore a backup", file, err)
+		case errors.Is(err, errDamaged):
+			return err
 		case err != nil:
 			return fmt.Errorf("the store file %s cannot be opened: %w", file, err)
 		}
@@ -87,7 +92,7 @@ func claim(db *bolt.DB, file string) error {
 	err := db.View(func(tx *bolt.Tx) error {
 		if meta := tx.Bucket(bucketMeta); meta != nil {
 			mine = true
-			if schema := string(meta.Get(keySchema)); schema != layout {
+			if schema := string(meta.Get(keySchema)); schema != layout && schema != layoutSumless {
 				return fmt.Errorf("the store file %s has layout %q, this tiergate reads %s; "+
 					"run the tiergate that wrote it, or set another store file", file, schema, layout)
 			}
@@ -108,6 +113,12 @@ func claim(db *bolt.DB, file string) error {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
+		}
+		if string(tx.Bucket(bucketMeta).Get(keySchema)) == layout {
+			return nil
+		}
+		if err := tx.Bucket(bucketMeta).Put(keyPosturesSum, sumOf(tx)); err != nil {
+			return err
 		}
 		return tx.Bucket(bucketMeta).Put(keySchema, []byte(layout))
 	})

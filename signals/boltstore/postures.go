@@ -55,7 +55,7 @@ func (s *Store) PutPosture(ctx context.Context, p signals.Posture, expected sign
 		if revision != expected {
 			return change{}, signals.ErrConflict
 		}
-		return change{feed: posturesFeed, key: string(p.Device), posture: signals.Pack(&kept)}, bucket.Put(key, raw)
+		return change{feed: posturesFeed, key: string(p.Device), posture: signals.Pack(&kept)}, putPosture(tx, key, raw)
 	})
 }
 

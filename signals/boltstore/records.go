@@ -23,7 +23,7 @@ func find(tx *bolt.Tx, kind, key string) (*storedRecord, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	stored, err := decodeRecord(kind+"/"+key, raw)
+	stored, err := decodeRecord(kind, key, raw)
 	if err != nil || stored.expired(time.Now()) {
 		return nil, err
 	}
@@ -64,7 +64,9 @@ func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signal
 	if !expires.IsZero() {
 		expires = expires.Round(0).UTC()
 	}
-	raw, err := json.Marshal(storedRecord{Schema: schema, Revision: r.Revision, Expires: expires, Value: r.Value})
+	stored := storedRecord{Schema: schema, Revision: r.Revision, Expires: expires, Value: r.Value}
+	stored.Sum = stored.sum(r.Kind, r.Key)
+	raw, err := json.Marshal(stored)
 	if err != nil {
 		return fmt.Errorf("record %s/%q cannot be stored: %w", r.Kind, r.Key, err)
 	}
@@ -163,7 +165,7 @@ func (s *Store) page(kind string, after []byte) (page []signals.Record, next []b
 			}
 		}
 		for ; key != nil; key, raw = cursor.Next() {
-			stored, err := decodeRecord(kind+"/"+string(key), raw)
+			stored, err := decodeRecord(kind, string(key), raw)
 			if err != nil {
 				broken = append(broken, err)
 			} else if !stored.expired(at) {
