@@ -16,7 +16,7 @@ func (s *Store) EachPosture(
 	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
-	place, err := s.tails(ctx, s.works, postures)
+	place, err := s.tails(ctx, s.works, postures, allShards...)
 	if err != nil {
 		return "", s.failed(err)
 	}
@@ -68,7 +68,7 @@ func (s *Store) EachRecord(
 		return "", err
 	}
 	sp := recordsOf(kind)
-	place, err := s.tails(ctx, s.works, sp)
+	place, err := s.tails(ctx, s.works, sp, allShards...)
 	if err != nil {
 		return "", s.failed(err)
 	}

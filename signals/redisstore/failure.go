@@ -15,6 +15,8 @@ import (
 // advice says what to do about what a server answers. The first word that the answer contains counts: servers
 // before 7 wrap the error of a command in a script into one of their own.
 var advice = []struct{ word, todo string }{
+	{"x509: ", "the certificate does not verify; see caFile and serverName"},
+	{"tls: ", "TLS failed; see that the server has it, and caFile"},
 	{"WRONGPASS", "the user name or the password is wrong; see username and passwordFile"},
 	{"NOAUTH", "the server wants a password; set passwordFile, and username where it has ACL users"},
 	{"without any password configured", "the server has no password for this user; remove passwordFile or set one there"},
@@ -23,6 +25,13 @@ var advice = []struct{ word, todo string }{
 	{"OOM", "the server's memory is full; raise maxmemory, and keep maxmemory-policy noeviction"},
 	{"MISCONF", "the server cannot save to its disk; see its log"},
 	{"READONLY", "this server is a replica; set the address of the primary"},
+	{"TRYAGAIN", "the Cluster is moving this slot key by key; this passes"},
+	{"ASK ", "the Cluster is moving this slot; this passes"},
+	{"MOVED", "the server belongs to a Cluster, or the Cluster's nodes disagree; name its nodes under cluster, not address"},
+	{"CLUSTERDOWN", "a part of the Cluster has no primary; see CLUSTER INFO"},
+	{"MASTERDOWN", "the server has lost its primary; this passes when another is elected"},
+	{"NOREPLICAS", "the server has fewer replicas than min-replicas-to-write asks for; see that they run"},
+	{"all sentinels", "no Sentinel names a primary; see sentinels and master, and that they run"},
 	{"LOADING", "the server is still reading its data; this passes"},
 	{"BUSY", "a script of somebody else blocks the server"},
 	{"unknown command", "the server is too old; use Redis 6.2 or newer, 7.2 or Valkey with waitAOF"},
@@ -41,21 +50,21 @@ func (s *Store) explain(err error) error {
 		return err
 	case strings.Contains(err.Error(), "WRONGTYPE"):
 		return fmt.Errorf("redis at %s: a key below tg: has a type that tiergate did not write (%w): %w",
-			s.opts.Address, err, signals.ErrCorrupt)
+			s.where, err, signals.ErrCorrupt)
 	}
 	for _, a := range advice {
 		if strings.Contains(err.Error(), a.word) {
-			return fmt.Errorf("redis at %s: %s (%w)", s.opts.Address, a.todo, err)
+			return fmt.Errorf("redis at %s: %s (%w)", s.where, a.todo, err)
 		}
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return fmt.Errorf("redis at %s did not answer in time; see its load and the network (%w)", s.opts.Address, err)
+		return fmt.Errorf("redis at %s did not answer in time; see its load and the network (%w)", s.where, err)
 	case errors.As(err, &netErr):
 		return fmt.Errorf("redis at %s cannot be reached; see that it runs and that the address is right (%w)",
-			s.opts.Address, err)
+			s.where, err)
 	}
-	return fmt.Errorf("redis at %s: %w", s.opts.Address, err)
+	return fmt.Errorf("redis at %s: %w", s.where, err)
 }
 
 // timedOut says whether a smaller question might have been answered.

@@ -33,7 +33,7 @@ func fails(t *testing.T, what string, within time.Duration, call func() error) e
 	return err
 }
 
-func eventually(t *testing.T, what string, call func() error) {
+func eventually(t testing.TB, what string, call func() error) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -234,7 +234,7 @@ func TestLostTail(t *testing.T) {
 		}
 	}
 	cursor := cursorOf(t, s)
-	last, err := s.tails(t.Context(), s.works, postures)
+	last, err := s.tails(t.Context(), s.works, postures, allShards...)
 	if err != nil {
 		t.Fatal(err)
 	}

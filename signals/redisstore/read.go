@@ -56,14 +56,17 @@ func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
 	at := sp.valueKey(key)
 	// GETRANGE does not tell an empty value, which is corrupt, from none; and between it and EXISTS a value may appear.
 	for range 3 {
-		raw, err := s.reads.GetRange(ctx, at, 0, int64(first)).Result()
+		raw, err := s.getRange(ctx, s.reads, key, at, first)
 		if err == nil && len(raw) > first && first < sp.limit {
-			raw, err = s.works.GetRange(ctx, at, 0, int64(sp.limit)).Result()
+			raw, err = s.getRange(ctx, s.works, key, at, sp.limit)
 		}
 		if err != nil || raw != "" {
 			return raw, firstOf(s.valueFailed(sp, key, err), sp.tooLarge(key, raw))
 		}
-		switch exists, err := s.reads.Exists(ctx, at).Result(); {
+		exists, err := answer(ctx, s.reads, shardOf(key), func(pipe redis.Pipeliner) interface{ Result() (int64, error) } {
+			return pipe.Exists(ctx, at)
+		})
+		switch {
 		case err != nil:
 			return "", s.failed(err)
 		case exists == 0:
@@ -71,6 +74,12 @@ func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
 		}
 	}
 	return "", sp.corrupt(key, "it is empty")
+}
+
+func (s *Store) getRange(ctx context.Context, c *side, key, at string, last int) (string, error) {
+	return answer(ctx, c, shardOf(key), func(pipe redis.Pipeliner) interface{ Result() (string, error) } {
+		return pipe.GetRange(ctx, at, 0, int64(last))
+	})
 }
 
 func (s *Store) valueFailed(sp space, key string, err error) error {
@@ -99,7 +108,7 @@ type entry struct {
 type pager struct {
 	s     *Store
 	sp    space
-	index string
+	shard int
 	after string // the last key seen; empty: from the beginning
 	size  int
 	page  []entry
@@ -109,7 +118,7 @@ type pager struct {
 const pageSize = 64
 
 func (s *Store) pager(sp space, shard int) *pager {
-	return &pager{s: s, sp: sp, index: tag(shard) + sp.index, size: pageSize}
+	return &pager{s: s, sp: sp, shard: shard, size: pageSize}
 }
 
 // peek returns the next value without taking it; nil at the end.
@@ -138,9 +147,11 @@ func (p *pager) fill(ctx context.Context) error {
 	if p.after != "" {
 		from = "(" + p.after
 	}
-	keys, err := p.s.works.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: p.index, ByLex: true, Start: from, Stop: "+", Count: int64(p.size),
-	}).Result()
+	keys, err := answer(ctx, p.s.works, p.shard, func(pipe redis.Pipeliner) interface{ Result() ([]string, error) } {
+		return pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: tag(p.shard) + p.sp.index, ByLex: true, Start: from, Stop: "+", Count: int64(p.size),
+		})
+	})
 	if err != nil {
 		return err
 	}
@@ -148,14 +159,15 @@ func (p *pager) fill(ctx context.Context) error {
 		p.done = true
 		return nil
 	}
-	pipe := p.s.works.Pipeline()
+	questions := p.s.works.batch()
+	pipe := questions.on(p.shard)
 	values, exist := make([]*redis.StringCmd, len(keys)), make([]*redis.IntCmd, len(keys))
 	for i, key := range keys {
 		at := p.sp.valueKey(key)
 		exist[i] = pipe.Exists(ctx, at)
 		values[i] = pipe.GetRange(ctx, at, 0, int64(p.sp.limit))
 	}
-	if err := execute(ctx, pipe); err != nil {
+	if err := questions.run(ctx); err != nil {
 		return err
 	}
 	page := make([]entry, 0, len(keys))

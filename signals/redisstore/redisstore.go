@@ -1,5 +1,5 @@
-// Package redisstore keeps postures and records in a Redis (6.2 or newer) or Valkey server that several processes
-// share.
+// Package redisstore keeps postures and records in Redis (6.2 or newer) or Valkey, which several processes share: in one
+// server, in a primary that Sentinels watch over, or in a Cluster.
 //
 // Everything lives under "tg:" and is spread over 16 shards; the hash tag in a key is its shard, so that a value,
 // its index and its change notice lie in one slot of a Cluster. Every write is one Lua script: it compares the
@@ -14,67 +14,55 @@
 //	tg:{03}:records:<kind>                    sorted set of the shard's keys of that kind
 //	tg:{03}:record-expiries:<kind>            the same, by the ms since 1970 at which they expire
 //	tg:{03}:record-changes:<kind>             stream: k = key, p = id of the entry before
-//	tg:{03}:fence, tg:{00}:ping               written to wait for durability, and by Ping
+//	tg:{03}:fence, tg:{03}:ping               written to wait for durability, and by Ping
+//
+// A failover loses what its new primary had not been sent. Watchers are told (signals.ErrGap), writers are not: with
+// WaitReplicas a write is acknowledged only once it is on the disks of so many replicas. In a Cluster each shard is
+// followed by a connection of its own, so a watch has 16; commands follow their slot while it moves. While a slot is moved
+// key by key (MIGRATE) its writes fail and are to be tried again; moved as a whole (CLUSTER MIGRATESLOTS, Valkey 9)
+// they wait for less than a second.
 //
 // An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGE, XREVRANGE and XREAD; one that writes also
 // needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go. That of a sidecar reads postures and
-// writes records of kind dpop-proof (authz.KindProof); with Redis 7 or Valkey it is, in one line:
+// writes records of kind dpop-proof (authz.KindProof), and reads why names are one device's (kinds alias and contested);
+// with Redis 7 or Valkey it is, in one line:
 //
 //	ACL SETUSER sidecar on >PASSWORD -@all %R~tg:{??}:posture* ~tg:{??}:record:10:dpop-proof:* ~tg:{??}:records:dpop-proof
 //	  ~tg:{??}:record-expiries:dpop-proof ~tg:{??}:record-changes:dpop-proof ~tg:{??}:fence
+//	  %R~tg:{??}:record:5:alias:* %R~tg:{??}:record:9:contested:* %R~tg:{??}:records:contested %R~tg:{??}:record-changes:contested
 //	  +getrange +exists +zrange +xrevrange +xread +auth +hello +ping
 //	  +eval +evalsha +set +zscore +zadd +zrem +zrangebyscore +pexpireat +xadd +time
 package redisstore
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/tiergate/tiergate/signals"
 )
-
-// Options say where the server is and what durable means.
-type Options struct {
-	Address  string // host:port, or the absolute path of a Unix socket
-	Username string
-	Password string
-	TLS      *tls.Config // nil: plaintext
-	// WaitAOF is the number of local append-only files (0 or 1) that must have synced a write before it is
-	// acknowledged (WAITAOF, Redis 7.2 or Valkey, appendonly yes). 0: the server's own settings decide what an
-	// acknowledgement is worth.
-	WaitAOF int
-	Events  Events
-}
-
-// Events are called for what an operator may want to see. Each may be nil; they must not block.
-type Events struct {
-	// Call: an operation (its method's name, lower-case with dashes) ended. Not found and conflict are no failures but
-	// come as their errors.
-	Call func(operation string, took time.Duration, err error)
-}
 
 var errClosed = errors.New("the store is closed")
 
 // The time that each sort of call may take. A read stands in the way of a decision; a write in that of a delivery.
 const (
-	dialTimeout  = 100 * time.Millisecond
-	readTimeout  = 50 * time.Millisecond
-	writeTimeout = 500 * time.Millisecond
-	aofTimeout   = 2 * time.Second // of WAITAOF: appendfsync everysec syncs within 2 s
-	watchBlock   = 500 * time.Millisecond
-	watchTimeout = 500 * time.Millisecond // on top of watchBlock
+	dialTimeout = 100 * time.Millisecond
+	tlsTimeout  = 150 * time.Millisecond // on top of it, for the handshake
+	// On top of it, for asking a Sentinel first, and another one where that is down.
+	sentinelTimeout = 200 * time.Millisecond
+	maxDial         = 2 * time.Second
+	readTimeout     = 50 * time.Millisecond
+	writeTimeout    = 500 * time.Millisecond
+	aofTimeout      = 2 * time.Second // of WAITAOF: appendfsync everysec syncs within 2 s
+	watchBlock      = 500 * time.Millisecond
+	watchTimeout    = 500 * time.Millisecond // on top of watchBlock
 )
 
-// poolSize is the number of connections of each of the two clients at most.
+// poolSize is the number of connections of each side to each server at most.
 const poolSize = 32
 
 // keepChanges is how many notices each stream keeps at least.
@@ -83,8 +71,9 @@ const keepChanges = 8192
 // Store is a signals.Store in a Redis or Valkey server.
 type Store struct {
 	opts   Options
-	reads  *redis.Client // single values, on the way of decisions
-	works  *redis.Client // writes and pages
+	where  string
+	reads  *side // single values, on the way of decisions
+	works  *side // writes and pages
 	keep   int
 	mu     sync.Mutex
 	closed chan struct{}
@@ -97,21 +86,22 @@ var _ signals.Store = (*Store)(nil)
 func New(opts Options) (*Store, error) { return newStore(opts, readTimeout) }
 
 func newStore(opts Options, read time.Duration) (*Store, error) {
-	if !filepath.IsAbs(opts.Address) && !strings.Contains(opts.Address, ":") {
-		return nil, fmt.Errorf("redis address %q is neither host:port nor the absolute path of a Unix socket", opts.Address)
-	}
-	if opts.WaitAOF < 0 || opts.WaitAOF > 1 {
-		return nil, fmt.Errorf("waitAOF is %d; a server has one append-only file, so it is 0 or 1", opts.WaitAOF)
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
 	quiet()
-	s := &Store{opts: opts, keep: keepChanges, closed: make(chan struct{})}
-	s.reads = redis.NewClient(s.client(read))
-	work := writeTimeout
-	if opts.WaitAOF > 0 {
-		work = aofTimeout + writeTimeout
-	}
-	s.works = redis.NewClient(s.client(work))
+	s := &Store{opts: opts, where: opts.where(), keep: keepChanges, closed: make(chan struct{})}
+	s.reads = newSide(&s.opts, read, maxPosture+1)
+	s.works = newSide(&s.opts, s.workTimeout(), maxRecord+1)
 	return s, nil
+}
+
+// workTimeout is how long a write may take.
+func (s *Store) workTimeout() time.Duration {
+	if s.opts.waits() {
+		return aofTimeout + writeTimeout
+	}
+	return writeTimeout
 }
 
 // quiet keeps the library from writing to standard error: what happens leaves this package by Events and errors. The
@@ -136,33 +126,40 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// client spells out every setting that decides how long a call may take: the library's defaults (5 s, three
-// retries, five dials, context deadlines ignored) would stall decisions for a minute.
-func (s *Store) client(read time.Duration) *redis.Options {
-	network := "tcp"
-	if filepath.IsAbs(s.opts.Address) {
-		network = "unix"
-	}
-	return &redis.Options{
-		Network: network, Addr: s.opts.Address, Username: s.opts.Username, Password: s.opts.Password, TLSConfig: s.opts.TLS,
-		Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
-		DialTimeout: dialTimeout, ReadTimeout: read, WriteTimeout: min(read, writeTimeout),
-		PoolSize: poolSize, MaxActiveConns: poolSize, PoolTimeout: readTimeout, PipelinePoolSize: -1,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-}
-
-// Ping writes a key, waits until it is as durable as WaitAOF asks, and so tells whether the store can be written.
+// Ping writes a key on every primary that has a shard, waits until it is as durable as WaitAOF and WaitReplicas ask, and
+// so tells whether the store can be written.
 func (s *Store) Ping(ctx context.Context) (err error) {
 	defer s.observe("ping", time.Now(), &err)
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	answer, err := s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd {
-		return pipe.Do(ctx, "SET", "tg:{00}:ping", time.Now().UTC().Format(time.RFC3339Nano), "PX", 60_000)
+	one := map[*redis.Client]int{}
+	for shard := range shards {
+		node, err := s.works.primary(ctx, shard)
+		if err != nil {
+			s.works.refresh()
+			return s.failed(err)
+		}
+		if _, seen := one[node]; !seen {
+			one[node] = shard
+		}
+	}
+	answers := make(chan error, len(one))
+	for _, shard := range one {
+		go func() { answers <- s.ping(ctx, shard) }()
+	}
+	for range one {
+		err = firstOf(err, <-answers)
+	}
+	return err
+}
+
+func (s *Store) ping(ctx context.Context, shard int) error {
+	answer, err := s.durably(ctx, shard, func(pipe redis.Pipeliner) *redis.Cmd {
+		return pipe.Do(ctx, "SET", tag(shard)+"ping", time.Now().UTC().Format(time.RFC3339Nano), "PX", 60_000)
 	})
 	if err == nil && answer != "OK" {
-		return fmt.Errorf("redis at %s answered %q to SET; see that nothing stands between", s.opts.Address, answer)
+		return fmt.Errorf("redis at %s answered %q to SET; see that nothing stands between", s.where, answer)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,54 +18,99 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // those that are parallel wait for servers, not for processors
+		panic(err)
+	}
 	// The library dials once a second, in a goroutine that outlives its closed pool by at most that second.
 	goleak.VerifyTestMain(m)
 }
 
-func TestStore(t *testing.T) {
+// fixture is a real installation of one of the three shapes.
+type fixture struct {
+	opts    Options
+	do      func(t testing.TB, args ...any) any // on the server that has the key
+	restart func(t testing.TB)
+}
+
+func standalone(t *testing.T) fixture {
 	live := serve(t, "--appendfsync", "everysec")
+	return fixture{Options{Address: live.socket}, live.do, live.restart}
+}
+
+func TestStore(t *testing.T) { runSuite(t, standalone(t), nil) }
+
+func TestStoreSentinel(t *testing.T) {
+	t.Parallel()
+	live := startSentinels(t, watching{downAfter: 20 * time.Second, password: "sesame"}, "--appendfsync", "everysec")
+	runSuite(t, fixture{
+		Options{Sentinels: live.addresses, Master: masterName, SentinelPassword: "sesame"}, live.do,
+		func(t testing.TB) { live.primary(t).restart(t) },
+	}, nil)
+}
+
+func TestStoreCluster(t *testing.T) {
+	t.Parallel()
+	live := startCluster(t, false, nil, "--appendfsync", "everysec")
+	runSuite(t, fixture{Options{Cluster: live.addresses()}, live.do, live.restart}, nil)
+}
+
+// runSuite runs the one suite; around, if any, stands between it and each store.
+func runSuite(t *testing.T, live fixture, around func(*testing.T, *Store) signals.Store) {
+	stand := around
+	if stand == nil {
+		stand = func(_ *testing.T, s *Store) signals.Store { return s }
+	}
 	// What the suite asks is right or wrong, not fast or slow: reads may take as long as writes on a busy machine.
-	reopen := func(t *testing.T) signals.Store {
-		s, err := newStore(Options{Address: live.socket}, 5*time.Second)
+	bare := func(t *testing.T) *Store {
+		s, err := newStore(live.opts, 5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = s.Close() })
 		return s
 	}
-	open := func(t *testing.T) signals.Store {
-		live.do(t, "FLUSHALL")
-		return reopen(t)
-	}
-	storetest.Run(t, open, storetest.Hooks{
+	hooks := storetest.Hooks{
 		Reopen: func(t *testing.T, s signals.Store) signals.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
 			live.restart(t)
-			return reopen(t)
+			return stand(t, bare(t))
 		},
 		OpenForgetful: func(t *testing.T) signals.Store {
-			s := open(t).(*Store)
+			live.do(t, "FLUSHALL")
+			s := bare(t)
 			s.keep = 10
-			return s
+			return stand(t, s)
 		},
-		Forgets: 400, // the server trims whole nodes of 100 entries
-		Corruptions: []storetest.Corruption{
-			plant(live, "garbage", "garbage"), plant(live, "empty", ""), plant(live, "cut short", "1 1 0"),
-			plant(live, "a later schema", "2 1 0\n{}"), plant(live, "no revision", "1 0 0\n{}"),
-			plant(live, "a revision that is no number", "1 1x 0\n{}"),
-			plant(live, "much too large", strings.Repeat("1", maxRecord+10)),
-			{Name: "no posture", Posture: plant(live, "", "1 1 0\n[]").Posture},
-			{Name: "cut inside", Posture: plant(live, "", `1 1 0`+"\n"+`{"device":"d7","revi`).Posture},
-			{Name: "another device", Posture: plant(live, "", "1 1 0\n"+`{"device":"d8","revision":1}`).Posture},
-			{Name: "two revisions", Posture: plant(live, "", "1 1 0\n"+`{"device":"d7","revision":2}`).Posture},
-			wrongType(live),
-		},
-	})
+		Forgets:     400, // the server trims whole nodes of 100 entries
+		Corruptions: corruptions(live),
+	}
+	if plain := around == nil; !plain && !prove {
+		hooks.Reopen, hooks.Corruptions = nil, nil
+	}
+	storetest.Run(t, func(t *testing.T) signals.Store {
+		live.do(t, "FLUSHALL")
+		return stand(t, bare(t))
+	}, hooks)
 }
 
-func plant(live *server, name, raw string) storetest.Corruption {
+func corruptions(live fixture) []storetest.Corruption {
+	return []storetest.Corruption{
+		plant(live, "garbage", "garbage"), plant(live, "empty", ""), plant(live, "cut short", "1 1 0"),
+		plant(live, "a later schema", "2 1 0\n{}"), plant(live, "no revision", "1 0 0\n{}"),
+		plant(live, "a revision that is no number", "1 1x 0\n{}"),
+		plant(live, "much too large", strings.Repeat("1", maxRecord+10)),
+		{Name: "no posture", Posture: plant(live, "", "1 1 0\n[]").Posture},
+		{Name: "cut inside", Posture: plant(live, "", `1 1 0`+"\n"+`{"device":"d7","revi`).Posture},
+		{Name: "another device", Posture: plant(live, "", "1 1 0\n"+`{"device":"d8","revision":1}`).Posture},
+		{Name: "two revisions", Posture: plant(live, "", "1 1 0\n"+`{"device":"d7","revision":2}`).Posture},
+		wrongType(live),
+	}
+}
+
+func plant(live fixture, name, raw string) storetest.Corruption {
 	return storetest.Corruption{
 		Name: name,
 		Posture: func(t *testing.T, _ signals.Store, device signals.DeviceID) {
@@ -76,7 +122,7 @@ func plant(live *server, name, raw string) storetest.Corruption {
 	}
 }
 
-func wrongType(live *server) storetest.Corruption {
+func wrongType(live fixture) storetest.Corruption {
 	hash := func(t *testing.T, key string) {
 		live.do(t, "DEL", key)
 		live.do(t, "HSET", key, "a", "b")
@@ -210,7 +256,7 @@ func TestValueAppearsBetweenTwoQuestions(t *testing.T) {
 	live := serve(t)
 	s, writer := live.open(t, nil), live.open(t, nil)
 	var once sync.Once
-	s.reads.AddHook(afterwards(func(cmd redis.Cmder) {
+	s.reads.single.AddHook(afterwards(func(cmd redis.Cmder) {
 		if cmd.Name() == "getrange" {
 			once.Do(func() {
 				if err := writer.PutPosture(t.Context(), small("a", 1), 0); err != nil {
@@ -229,14 +275,14 @@ type afterwards func(redis.Cmder)
 
 func (afterwards) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (afterwards) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
+func (afterwards) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (a afterwards) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		a(cmd)
+func (a afterwards) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			a(cmd)
+		}
 		return err
 	}
 }

@@ -19,6 +19,7 @@ import (
 type server struct {
 	socket string
 	dir    string
+	port   int // of TCP; 0: none
 	args   []string
 	cmd    *exec.Cmd
 	raw    *redis.Client // with the library's own patience, to look behind the store

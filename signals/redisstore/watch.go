@@ -51,18 +51,18 @@ func before(a, b string) bool {
 	return aMS < bMS || aMS == bMS && aN < bN
 }
 
-// tails reads where the streams of a space end now.
-func (s *Store) tails(ctx context.Context, client *redis.Client, sp space) (p place, err error) {
-	pipe := client.Pipeline()
+// tails reads where the streams of a space end now, of the shards that are asked for.
+func (s *Store) tails(ctx context.Context, c *side, sp space, of ...int) (p place, err error) {
+	questions := c.batch()
 	var last [shards]*redis.XMessageSliceCmd
-	for shard := range last {
-		last[shard] = pipe.XRevRangeN(ctx, tag(shard)+sp.changes, "+", "-", 1)
+	for _, shard := range of {
+		last[shard] = questions.on(shard).XRevRangeN(ctx, tag(shard)+sp.changes, "+", "-", 1)
 	}
-	if err := execute(ctx, pipe); err != nil {
+	if err := questions.run(ctx); err != nil {
 		return p, err
 	}
-	for shard, cmd := range last {
-		entries, err := cmd.Result()
+	for _, shard := range of {
+		entries, err := last[shard].Result()
 		if err != nil {
 			return p, err
 		}
@@ -75,12 +75,12 @@ func (s *Store) tails(ctx context.Context, client *redis.Client, sp space) (p pl
 }
 
 // lost says whether a stream ends before what was already seen: the server was emptied, restored or failed over.
-func (s *Store) lost(ctx context.Context, client *redis.Client, sp space, seen *place) error {
-	now, err := s.tails(ctx, client, sp)
+func (s *Store) lost(ctx context.Context, c *side, sp space, seen *place, of ...int) error {
+	now, err := s.tails(ctx, c, sp, of...)
 	if err != nil {
 		return err
 	}
-	for shard := range now {
+	for _, shard := range of {
 		if before(now[shard], seen[shard]) {
 			return fmt.Errorf("shard %02d of the server's changes ends at %s, but %s was seen: %w",
 				shard, now[shard], seen[shard], signals.ErrGap)
@@ -106,7 +106,7 @@ func (s *Store) WatchRecords(
 	return s.watch(ctx, recordsOf(kind), from, yield)
 }
 
-// watch has a connection of its own, because XREAD blocks it. Closing it is what interrupts a read that blocks.
+// watch has connections of its own, because XREAD blocks them. Closing them is what interrupts a read that blocks.
 func (s *Store) watch(ctx context.Context, sp space, from signals.Cursor, yield func(signals.Change) error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -114,7 +114,7 @@ func (s *Store) watch(ctx context.Context, sp space, from signals.Cursor, yield 
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	client := redis.NewClient(s.client(watchTimeout))
+	client := newSide(&s.opts, watchBlock+watchTimeout, maxPosture)
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	closing := make(chan struct{})
@@ -142,74 +142,3 @@ func (s *Store) watch(ctx context.Context, sp space, from signals.Cursor, yield 
 
 // yieldError carries an error of yield past what is made of the server's errors.
 type yieldError struct{ error }
-
-func (s *Store) follow(
-	ctx context.Context, client *redis.Client, sp space, from signals.Cursor, yield func(signals.Change) error,
-) error {
-	seen, ours := placeOf(from)
-	if from == "" {
-		var err error
-		if seen, err = s.tails(ctx, client, sp); err != nil {
-			return err
-		}
-	} else if !ours {
-		return fmt.Errorf("cursor %.40q was not made by this kind of store: %w", from, signals.ErrGap)
-	} else if err := s.lost(ctx, client, sp, &seen); err != nil {
-		return err
-	}
-	for checked := time.Now(); ; {
-		streams, err := s.next(ctx, client, sp, &seen)
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-		// A stream that was removed only falls silent, also while others are busy.
-		if time.Since(checked) >= watchBlock {
-			if err := s.lost(ctx, client, sp, &seen); err != nil {
-				return err
-			}
-			checked = time.Now()
-		}
-		for _, stream := range streams {
-			if err := deliver(ctx, stream, &seen, yield); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// next waits for entries after what was seen, in all shards at once. redis.Nil: there were none for a while.
-func (s *Store) next(ctx context.Context, client *redis.Client, sp space, seen *place) ([]redis.XStream, error) {
-	bounded, stop := context.WithTimeout(ctx, watchBlock+watchTimeout)
-	defer stop()
-	args := make([]string, 0, 2*shards)
-	for shard := range shards {
-		args = append(args, tag(shard)+sp.changes)
-	}
-	args = append(args, seen[:]...)
-	return client.XRead(bounded, &redis.XReadArgs{Streams: args, Count: 256, Block: watchBlock}).Result()
-}
-
-// deliver yields the entries of one shard. Each names the entry before it: if that is not the last one seen,
-// something between was trimmed, or the stream is not the one that was watched.
-func deliver(ctx context.Context, stream redis.XStream, seen *place, yield func(signals.Change) error) error {
-	shard, err := strconv.Atoi(stream.Stream[len("tg:{"):len("tg:{00")])
-	if err != nil || shard < 0 || shard >= shards {
-		return fmt.Errorf("the server answered with stream %q, which was not asked for", stream.Stream)
-	}
-	for _, e := range stream.Messages {
-		if ctx.Err() != nil {
-			return nil
-		}
-		key, okKey := e.Values["k"].(string)
-		previous, okPrevious := e.Values["p"].(string)
-		if !okKey || !okPrevious || previous != seen[shard] {
-			return fmt.Errorf("shard %02d of the server's changes: entry %s follows %.30q, but %s was seen: %w",
-				shard, e.ID, previous, seen[shard], signals.ErrGap)
-		}
-		seen[shard] = e.ID
-		if err := yield(signals.Change{Key: key, Cursor: seen.cursor()}); err != nil {
-			return &yieldError{err}
-		}
-	}
-	return nil
-}

@@ -74,12 +74,16 @@ func (s *Store) change(
 	if sp.expiry != "" {
 		keys = append(keys, at+sp.expiry)
 	}
-	args := append([]any{int64(expected), key, s.keep, s.opts.WaitAOF}, more...)
-	answer, err := s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd {
+	fence := 0
+	if s.opts.waits() {
+		fence = 1
+	}
+	args := append([]any{int64(expected), key, s.keep, fence}, more...)
+	answer, err := s.durably(ctx, shardOf(key), func(pipe redis.Pipeliner) *redis.Cmd {
 		return script.EvalSha(ctx, pipe, keys, args...)
 	})
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		answer, err = s.durably(ctx, func(pipe redis.Pipeliner) *redis.Cmd {
+		answer, err = s.durably(ctx, shardOf(key), func(pipe redis.Pipeliner) *redis.Cmd {
 			return script.Eval(ctx, pipe, keys, args...)
 		})
 	}
@@ -98,19 +102,20 @@ func (s *Store) change(
 		return sp.corrupt(key, "what is stored is not overwritten, because it may hold what must not be lost")
 	}
 	return fmt.Errorf("redis at %s answered %q to a script of ours; see that nothing stands between",
-		s.opts.Address, answer)
+		s.where, answer)
 }
 
 // durably runs one command and, on the same connection, WAITAOF; it returns the command's answer only when that is as
-// durable as WaitAOF asks.
-func (s *Store) durably(ctx context.Context, command func(redis.Pipeliner) *redis.Cmd) (string, error) {
-	pipe := s.works.Pipeline()
-	cmd := command(pipe)
-	var wait *redis.Cmd
-	if s.opts.WaitAOF > 0 {
-		wait = pipe.Do(ctx, "WAITAOF", s.opts.WaitAOF, 0, aofPatience(ctx).Milliseconds())
-	}
-	if err := execute(ctx, pipe); err != nil {
+// durable as WaitAOF and WaitReplicas ask.
+func (s *Store) durably(ctx context.Context, shard int, command func(redis.Pipeliner) *redis.Cmd) (string, error) {
+	var cmd, wait *redis.Cmd
+	err := s.works.together(ctx, shard, func(pipe redis.Pipeliner) {
+		cmd = command(pipe)
+		if s.opts.waits() {
+			wait = pipe.Do(ctx, "WAITAOF", s.opts.WaitAOF, s.opts.WaitReplicas, aofPatience(ctx).Milliseconds())
+		}
+	})
+	if err != nil {
 		return "", s.failed(err)
 	}
 	if err := cmd.Err(); err != nil {
@@ -143,10 +148,14 @@ func (s *Store) synced(wait *redis.Cmd) error {
 	switch {
 	case err != nil:
 		return s.failed(err)
-	case len(counts) < 1 || counts[0] < int64(s.opts.WaitAOF):
+	case len(counts) == 2 && counts[1] < int64(s.opts.WaitReplicas):
+		return fmt.Errorf("redis at %s has taken the write, but %d of %d replicas have synced it to their append-only "+
+			"files in time, so it does not count as durable; see that the replicas run with appendonly yes, or set "+
+			"waitReplicas here", s.where, counts[1], s.opts.WaitReplicas)
+	case len(counts) != 2 || counts[0] < int64(s.opts.WaitAOF):
 		return fmt.Errorf("redis at %s has taken the write but not synced it to its append-only file in time, so "+
 			"it does not count as durable; set appendonly yes and appendfsync everysec or always there, "+
-			"or waitAOF: 0 here", s.opts.Address)
+			"or waitAOF: 0 here", s.where)
 	}
 	return nil
 }
