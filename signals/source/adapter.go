@@ -2,6 +2,7 @@ package source
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
@@ -16,6 +17,10 @@ type Delivery struct {
 	// Header is complete for Authenticate. Observe is given Content-Type alone: the others may hold secrets and are not
 	// kept.
 	Header http.Header
+	// Query is the URL's query and Segment what follows the source's name in the path, for Authenticate alone: senders that
+	// sign nothing can have their secret only there (URLSecret). Neither is kept, nor written to any log.
+	Query   url.Values
+	Segment string
 	// Body is what was sent, byte for byte. Nobody may change it.
 	Body []byte
 	// Received is our clock when the request came.
