@@ -89,6 +89,12 @@ func NewChecker(pemKeys ...[]byte) (*Checker, error) {
 	return c, nil
 }
 
+// Knows tells whether a key counts; the name is that of Sealer.Key.
+func (c *Checker) Knows(key string) bool {
+	_, known := c.keys[key]
+	return known
+}
+
 func (c *Checker) check(seal *Seal, content []byte) error {
 	if seal == nil {
 		return errors.New("nobody has signed it")
@@ -116,9 +122,11 @@ func onePEM(text []byte, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
+const nameBytes = 8 // of the SHA-256, in a key's name
+
 func keyName(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
-	return hex.EncodeToString(sum[:8])
+	return hex.EncodeToString(sum[:nameBytes])
 }
 
 // content is what is signed of a posture: every part of it in an encoding of its own, so that the signature does not depend

@@ -43,6 +43,9 @@ func (r *Receiver) process(ctx context.Context, key string) error {
 	if err := json.Unmarshal(record.Value, &e); err != nil || entryKey(e.Source, e.ID) != key {
 		return r.buryUnreadable(ctx, record)
 	}
+	if !r.alone && e.Owner != r.name {
+		return nil // another receiver took us for dead, and works on it now
+	}
 	switch _, err := r.remembered(ctx, key); {
 	case err == nil:
 		return r.forget(ctx, record)
@@ -54,7 +57,8 @@ func (r *Receiver) process(ctx context.Context, key string) error {
 		return err
 	}
 	if reason != "" {
-		letter := DeadLetter{e.Source, e.ID, e.Received, reason, e.ContentType, e.Body}
+		letter := DeadLetter{Source: e.Source, ID: e.ID, Received: e.Received, Reason: reason,
+			ContentType: e.ContentType, Body: e.Body}
 		if err := r.bury(ctx, letter); err != nil {
 			return err
 		}
@@ -69,7 +73,7 @@ func (r *Receiver) process(ctx context.Context, key string) error {
 // buryUnreadable keeps the bytes of an entry that is none. It is not remembered: if the sender sends again, the better.
 func (r *Receiver) buryUnreadable(ctx context.Context, record signals.Record) error {
 	from, id := splitKey(record.Key)
-	letter := DeadLetter{Source: from, ID: id, Received: r.now().Round(0).UTC(), Body: record.Value,
+	letter := DeadLetter{Source: from, ID: id, Received: r.now().Round(0).UTC(), Body: record.Value, Unreadable: true,
 		Reason: "the inbox entry cannot be read; somebody else wrote it, or the store is damaged"}
 	if err := r.bury(ctx, letter); err != nil {
 		return err
@@ -92,9 +96,8 @@ func (r *Receiver) apply(ctx context.Context, e entry) (reason string, err error
 	if e.ContentType != "" {
 		header.Set("Content-Type", e.ContentType)
 	}
-	observations, err := observe(from.Adapter, source.Delivery{
-		Source: e.Source, ID: e.ID, Header: header, Body: e.Body, Received: e.Received,
-	})
+	d := source.Delivery{Source: e.Source, ID: e.ID, Header: header, Body: e.Body, Received: e.Received}
+	observations, err := observe(from.Adapter, d)
 	if err != nil {
 		return err.Error(), nil
 	}
@@ -108,7 +111,11 @@ func (r *Receiver) apply(ctx context.Context, e entry) (reason string, err error
 			reasons = append(reasons, reason)
 		}
 	}
-	return strings.Join(reasons, "; "), nil
+	waited, err := r.awaited(from, e, d)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(append(reasons, waited...), "; "), nil
 }
 
 // observe asks the adapter. One that panics must not take the receiver down at every start with the same delivery.
@@ -143,9 +150,9 @@ func (r *Receiver) applyOne(
 	if len(facts) == 0 {
 		return "", nil // nothing that counts, so not even a device is made
 	}
-	device, changed, err := r.settle(ctx, signals.Observation{Aliases: o.Aliases, Facts: facts})
-	if _, contested := errors.AsType[contestedError](err); contested {
-		return err.Error(), nil
+	device, changed, err := r.settle(ctx, e, signals.Observation{Aliases: o.Aliases, Facts: facts})
+	if reason := r.undoable(e, err); reason != "" {
+		return reason, nil
 	}
 	if err != nil {
 		return "", err

@@ -190,7 +190,7 @@ func at(observed string) string {
 		`"observed_at":"` + observed + `","attributes":{"firewall":true}}}`
 }
 
-func eventually(t *testing.T, done func() bool) {
+func eventually(t testing.TB, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

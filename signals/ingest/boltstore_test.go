@@ -46,7 +46,7 @@ func TestOverTheEmbeddedStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := store.Posture(t.Context(), signals.DeviceID(claim.Value))
+	p, err := store.Posture(t.Context(), owner(claim))
 	if err != nil || len(p.Facts) != 3 || len(p.Aliases) != 2 {
 		t.Errorf("%+v, %v", p, err)
 	}

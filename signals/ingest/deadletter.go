@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +15,8 @@ type DeadLetter struct {
 	ID       string    `json:"id"`
 	Received time.Time `json:"received"`
 	Reason   string    `json:"reason"`
+	// Unreadable: it was never a delivery, but an inbox entry that we had not written or that was damaged.
+	Unreadable bool `json:"unreadable,omitempty"`
 	// ContentType and Body are what the sender sent. Of an inbox entry that could not be read, Body is the entry.
 	ContentType string `json:"contentType,omitempty"`
 	Body        []byte `json:"body"`
@@ -36,12 +37,11 @@ func (r *Receiver) bury(ctx context.Context, letter DeadLetter) error {
 	if err != nil {
 		return err
 	}
-	key := entryKey(letter.Source, letter.ID)
-	before, err := r.store.Record(ctx, KindDeadLetter, key)
-	if err != nil && !errors.Is(err, signals.ErrNotFound) {
+	before, err := r.placeOf(ctx, entryKey(letter.Source, letter.ID))
+	if err != nil {
 		return err
 	}
 	return r.store.PutRecord(ctx, signals.Record{
-		Kind: KindDeadLetter, Key: key, Revision: signals.NextRevision(before.Revision, r.now()), Value: value,
+		Kind: KindDeadLetter, Key: before.Key, Revision: signals.NextRevision(before.Revision, r.now()), Value: value,
 	}, before.Revision)
 }

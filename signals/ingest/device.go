@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,14 +32,20 @@ func (e contestedError) Error() string {
 		"; find out which name is wrong, correct it at its source, and retry"
 }
 
-// settle merges an observation into the posture of its device, which it makes if there is none.
+// settle merges an observation of a delivery into the posture of its device, which it makes if there is none.
 func (r *Receiver) settle(
-	ctx context.Context, o signals.Observation,
+	ctx context.Context, e entry, o signals.Observation,
 ) (device signals.DeviceID, changed bool, err error) {
+	by := newTestimony(e, o.Aliases)
 	for range attempts {
-		before, err := r.find(ctx, o.Aliases)
+		before, err := r.find(ctx, by)
 		if errors.Is(err, signals.ErrConflict) {
 			continue
+		}
+		if contested, ok := errors.AsType[contestedError](err); ok {
+			if failed := r.report(ctx, contested, by); failed != nil {
+				return "", false, failed
+			}
 		}
 		if err != nil {
 			return "", false, err
@@ -61,6 +68,7 @@ func (r *Receiver) settle(
 type claim struct {
 	alias    signals.Alias
 	owner    signals.DeviceID // empty: free
+	said     []Witness
 	revision signals.Revision
 }
 
@@ -71,8 +79,8 @@ type claim struct {
 // Another receiver may be about to write an unborn device. Retiring it therefore means to write its posture, without
 // names or facts, before its claims are given away: whoever is late then meets ErrConflict and looks again, and no fact
 // can end up on a device that nobody finds. ErrConflict from here also means: look again.
-func (r *Receiver) find(ctx context.Context, aliases []signals.Alias) (signals.Posture, error) {
-	claims, err := r.claims(ctx, aliases)
+func (r *Receiver) find(ctx context.Context, by testimony) (signals.Posture, error) {
+	claims, err := r.claims(ctx, by.names)
 	if err != nil {
 		return signals.Posture{}, err
 	}
@@ -103,25 +111,31 @@ func (r *Receiver) find(ctx context.Context, aliases []signals.Alias) (signals.P
 		}
 	}
 	for _, c := range claims {
-		if err := r.assign(ctx, c, chosen.Device); err != nil {
+		if err := r.assign(ctx, c, chosen.Device, by); err != nil {
 			return signals.Posture{}, err
 		}
 	}
 	return chosen, nil
 }
 
-// claims reads the slots of the aliases, in their order, each once: receivers that meet on several names meet on the
+// claims reads the slots of the aliases, which are in their order, each once: receivers that meet on several names meet on the
 // same one first.
 func (r *Receiver) claims(ctx context.Context, aliases []signals.Alias) ([]claim, error) {
-	aliases = slices.Clone(aliases)
-	slices.SortFunc(aliases, signals.CompareAliases)
 	var claims []claim
-	for _, alias := range slices.Compact(aliases) {
+	for _, alias := range aliases {
 		record, err := r.store.Record(ctx, KindAlias, alias.String())
-		if err != nil && !errors.Is(err, signals.ErrNotFound) {
+		if errors.Is(err, signals.ErrNotFound) {
+			claims = append(claims, claim{alias: alias})
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
-		claims = append(claims, claim{alias, signals.DeviceID(record.Value), record.Revision})
+		read, err := ReadClaim(record)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, claim{alias, read.Device, read.Said, record.Revision})
 	}
 	return claims, nil
 }
@@ -150,13 +164,17 @@ func (r *Receiver) owners(ctx context.Context, claims []claim) (
 	return born, unborn, nil
 }
 
-// assign gives a claim to the device, unless it has it.
-func (r *Receiver) assign(ctx context.Context, c claim, device signals.DeviceID) error {
-	if c.owner == device {
+// assign gives a claim to the device and notes who says so, unless both is written already.
+func (r *Receiver) assign(ctx context.Context, c claim, device signals.DeviceID, by testimony) error {
+	if c.owner == device && c.knows(by.source) {
 		return nil
 	}
+	value, err := json.Marshal(Claim{Device: device, Said: c.saidBy(by)})
+	if err != nil {
+		return err
+	}
 	return r.store.PutRecord(ctx, signals.Record{
-		Kind: KindAlias, Key: c.alias.String(), Revision: signals.NextRevision(c.revision, r.now()), Value: []byte(device),
+		Kind: KindAlias, Key: c.alias.String(), Revision: signals.NextRevision(c.revision, r.now()), Value: value,
 	}, c.revision)
 }
 

@@ -42,11 +42,20 @@ func known(t testing.TB, store *memory, device string, aliases ...string) {
 	}
 }
 
+// owner is the device that an alias is a name of.
+func owner(record signals.Record) signals.DeviceID {
+	claim, err := ingest.ReadClaim(record)
+	if err != nil {
+		return signals.DeviceID(err.Error())
+	}
+	return claim.Device
+}
+
 // owners returns the claims of the store, sorted.
 func owners(store *memory) string {
 	var claims []string
 	for _, record := range store.kind(ingest.KindAlias) {
-		claims = append(claims, record.Key+"="+string(record.Value))
+		claims = append(claims, record.Key+"="+string(owner(record)))
 	}
 	return strings.Join(claims, " ")
 }
@@ -148,8 +157,8 @@ func consistent(t testing.TB, store *memory) {
 		}
 	}
 	for _, record := range store.kind(ingest.KindAlias) {
-		if _, born := store.born()[signals.DeviceID(record.Value)]; born {
-			claims = append(claims, record.Key+"="+string(record.Value))
+		if _, born := store.born()[owner(record)]; born {
+			claims = append(claims, record.Key+"="+string(owner(record)))
 		}
 	}
 	slices.Sort(names)

@@ -6,4 +6,8 @@
 // claims of a device's names come before its posture, the posture before the note that the delivery is done, the note
 // before the inbox entry goes. What cannot be applied becomes a dead letter with its reason. Only what the store
 // refuses to take stays in the inbox, and is tried again.
+//
+// Sources take turns, and each has bounds of its own, beyond which it is answered 429 (room.go, remembered.go). Within a
+// source it is first come, first served: which device a delivery is about is known only after it was read. Several
+// receivers on one store share the work by leases (share.go). A dead letter can be retried (deadletters.go).
 package ingest

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,10 +21,12 @@ const keepTimeout = 5 * time.Second
 // is application/problem+json (RFC 9457). The server around it sets the time limits of reading.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/v1/sources/{name}", func(w http.ResponseWriter, req *http.Request) {
+	deliver := func(w http.ResponseWriter, req *http.Request) {
 		name := req.PathValue("name")
 		from, found := r.sources[name]
 		switch {
+		case found && req.PathValue("segment") != "" && !from.URLSecret:
+			r.refuse(w, "", problemNoPath, errors.New("no such path"))
 		case !found:
 			r.refuse(w, "", problemNoSource, fmt.Errorf("no source is named %.80q", name))
 		case req.Method != http.MethodPost:
@@ -32,7 +35,9 @@ func (r *Receiver) Handler() http.Handler {
 		default:
 			r.take(w, req, from)
 		}
-	})
+	}
+	mux.HandleFunc("/v1/sources/{name}", deliver)
+	mux.HandleFunc("/v1/sources/{name}/{segment}", deliver) // the secret of a sender that can put it nowhere else
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		r.refuse(w, "", problemNoPath, errors.New("no such path"))
 	})
@@ -53,7 +58,8 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 		return
 	}
 	// Round(0) drops the monotonic reading and UTC the zone, so that what is stored is what is compared.
-	d := source.Delivery{Source: from.Name, Header: req.Header, Body: body, Received: r.now().Round(0).UTC()}
+	d := source.Delivery{Source: from.Name, Header: req.Header, Query: req.URL.Query(), Segment: req.PathValue("segment"),
+		Body: body, Received: r.now().Round(0).UTC()}
 	if d.ID, err = from.Adapter.Authenticate(d, d.Received); err != nil {
 		r.refuseDelivery(w, from.Name, err)
 		return
@@ -64,7 +70,11 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), keepTimeout)
 	defer cancel()
-	found, err := r.keep(ctx, d)
+	if wait, ok := r.room.mayCome(from.Name, d.Received); !ok {
+		r.tooMuch(w, from.Name, problemRate, wait)
+		return
+	}
+	found, wait, err := r.keep(ctx, d)
 	switch {
 	case err != nil:
 		r.signalTrouble() // only the answer may have been lost: look soon
@@ -74,13 +84,24 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 	case found == arrivalOther:
 		r.refuse(w, from.Name, problemIDReused, fmt.Errorf("the id %s was used before, for other bytes", d.ID))
 		return
+	case found == arrivalFull:
+		r.tooMuch(w, from.Name, problemInboxFull, retryAfter*time.Second)
+		return
+	case found == arrivalTooMany:
+		r.tooMuch(w, from.Name, problemTooMany, wait)
+		return
 	case found == arrivalRepeated:
 		r.events.Repeated(from.Name, d.ID)
 	default:
 		r.events.Accepted(from.Name, d.ID)
 	}
 	w.WriteHeader(http.StatusAccepted)
-	r.offer(entryKey(d.Source, d.ID))
+}
+
+// tooMuch answers 429 to a source, and to it alone.
+func (r *Receiver) tooMuch(w http.ResponseWriter, from string, p problem, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(wait.Seconds())))))
+	r.refuse(w, from, p, errors.New(p.Title))
 }
 
 // read reads the body, never more of it than allowed. err says why not, and the problem what the sender is told.

@@ -26,6 +26,15 @@ type Events struct {
 	Postponed func(source, id string, err error)
 	// SweepFailed: the inbox could not be read; it is tried again.
 	SweepFailed func(err error)
+	// LeaseFailed: other receivers may soon take this one for dead, and go on with what it has taken.
+	LeaseFailed func(err error)
+	// Retried: somebody put a dead letter back into the inbox. Discarded: somebody threw it away.
+	Retried, Discarded func(source, id string)
+	// Distrusted: what the store showed is signed by nobody of ours or cannot be read, and was not built upon. what is the kind
+	// of a record, or device for a posture or the claim of a name; key is the record's, or SOURCE/ID of the delivery that met it.
+	Distrusted func(what, key string, err error)
+	// Inventory is told of questions to vendors.
+	Inventory InventoryEvents
 }
 
 // orSilent returns the events with every nil replaced by a function that does nothing.
@@ -54,5 +63,18 @@ func (e Events) orSilent() Events {
 	if e.SweepFailed == nil {
 		e.SweepFailed = func(error) {}
 	}
+	if e.LeaseFailed == nil {
+		e.LeaseFailed = func(error) {}
+	}
+	if e.Retried == nil {
+		e.Retried = func(string, string) {}
+	}
+	if e.Discarded == nil {
+		e.Discarded = func(string, string) {}
+	}
+	if e.Distrusted == nil {
+		e.Distrusted = func(string, string, error) {}
+	}
+	e.Inventory = e.Inventory.orSilent()
 	return e
 }

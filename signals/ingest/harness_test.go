@@ -64,6 +64,9 @@ func (d *diary) events() ingest.Events {
 		DeadLettered: func(from, id, reason string) { d.write("dead %s %s %s", from, id, reason) },
 		Postponed:    func(from, id string, err error) { d.write("postponed %s %s %v", from, id, err) },
 		SweepFailed:  func(err error) { d.write("sweep failed %v", err) },
+		LeaseFailed:  func(err error) { d.write("lease failed %v", err) },
+		Retried:      func(from, id string) { d.write("retried %s %s", from, id) },
+		Discarded:    func(from, id string) { d.write("discarded %s %s", from, id) },
 	}
 }
 
@@ -75,7 +78,8 @@ func receiver(t testing.TB, store signals.Store, d *diary, more ...option) *inge
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := ingest.Options{Sources: []ingest.Source{{Name: "mdm", Adapter: adapter, Attests: attests}}, Events: d.events()}
+	opts := ingest.Options{Sources: []ingest.Source{{Name: "mdm", Adapter: adapter, Attests: attests}}, Events: d.events(),
+		Name: "the-receiver"}
 	for _, change := range more {
 		change(&opts)
 	}

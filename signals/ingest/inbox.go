@@ -15,7 +15,7 @@ import (
 )
 
 // The kinds of records that ingest keeps. The key of an inbox entry, a remembered delivery and a dead letter is
-// SOURCE/DELIVERY-ID; that of an alias is the alias as it is written, and its value the DeviceID.
+// SOURCE/DELIVERY-ID; that of an alias is the alias as it is written, and its value a Claim.
 const (
 	KindInbox      = "inbox"
 	KindDelivery   = "delivery"
@@ -31,6 +31,7 @@ type entry struct {
 	Source      string    `json:"source"`
 	ID          string    `json:"id"`
 	Received    time.Time `json:"received"`
+	Owner       string    `json:"owner,omitempty"` // the receiver that works on it, see share.go
 	ContentType string    `json:"contentType,omitempty"`
 	Body        []byte    `json:"body"`
 }
@@ -59,39 +60,84 @@ type arrival int
 const (
 	arrivalNew arrival = iota
 	arrivalRepeated
-	arrivalOther // the id was used before, for other bytes
+	arrivalOther   // the id was used before, for other bytes
+	arrivalFull    // the source has too much in the inbox
+	arrivalTooMany // the source has too many ids to remember
 )
 
-// keep makes a delivery durable, once. Any error means that it is not known to be durable.
-func (r *Receiver) keep(ctx context.Context, d source.Delivery) (arrival, error) {
+// keep makes a delivery durable, once. Any error means that it is not known to be durable. What is known already is
+// acknowledged again however full it is. wait is when a source that has too much may come again.
+func (r *Receiver) keep(ctx context.Context, d source.Delivery) (found arrival, wait time.Duration, err error) {
 	key := entryKey(d.Source, d.ID)
 	seen, err := r.remembered(ctx, key)
 	switch {
 	case err == nil && seen.Digest == digest(d.Body):
-		return arrivalRepeated, nil
+		return arrivalRepeated, 0, nil
 	case err == nil:
-		return arrivalOther, nil
+		return arrivalOther, 0, nil
 	case !errors.Is(err, signals.ErrNotFound):
-		return 0, err
+		return 0, 0, err
 	}
-	value, err := json.Marshal(entry{
-		Source: d.Source, ID: d.ID, Received: d.Received, ContentType: d.Header.Get("Content-Type"), Body: d.Body,
-	})
-	if err != nil {
-		return 0, err
+	if !r.room.enter(d.Source, r.fellows()) {
+		r.signalTrouble() // count anew soon
+		found, err := r.waits(ctx, key, d.Body)
+		if errors.Is(err, signals.ErrNotFound) {
+			return arrivalFull, 0, nil
+		}
+		return found, 0, err
 	}
-	record := signals.Record{Kind: KindInbox, Key: key, Revision: signals.NextRevision(0, d.Received), Value: value}
-	err = r.store.PutRecord(ctx, record, 0)
+	wait, ok, err := r.reserve(ctx, d.Source)
+	if err != nil || !ok {
+		r.room.leave(d.Source)
+		if err != nil {
+			return 0, 0, err
+		}
+		found, err := r.waits(ctx, key, d.Body)
+		if errors.Is(err, signals.ErrNotFound) {
+			return arrivalTooMany, wait, nil
+		}
+		return found, 0, err
+	}
+	e := entry{
+		Source: d.Source, ID: d.ID, Received: d.Received, Owner: r.owner(d.Source), ContentType: d.Header.Get("Content-Type"),
+		Body: d.Body,
+	}
+	err = r.put(ctx, e)
+	if err == nil {
+		r.offerIfOurs(e)
+	}
 	if !errors.Is(err, signals.ErrConflict) {
-		return arrivalNew, err
+		return arrivalNew, 0, err // after an error it may be there, so its place stays taken until the next sweep
 	}
+	r.room.leave(d.Source)
+	r.unreserve(ctx, d.Source)
+	found, err = r.waits(ctx, key, d.Body)
+	return found, 0, err // also ErrNotFound, if it was dealt with just now: the sender asks again and is told
+}
+
+// put writes a new inbox entry; ErrConflict if one has its key.
+func (r *Receiver) put(ctx context.Context, e entry) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return r.store.PutRecord(ctx, signals.Record{
+		Kind: KindInbox, Key: entryKey(e.Source, e.ID), Revision: signals.NextRevision(0, r.now()), Value: value,
+	}, 0)
+}
+
+// waits compares a delivery with the one of its id that waits in the inbox; ErrNotFound if none does.
+func (r *Receiver) waits(ctx context.Context, key string, body []byte) (arrival, error) {
 	waiting, err := r.store.Record(ctx, KindInbox, key)
 	if err != nil {
-		return 0, err // also if it was dealt with just now: the sender asks again and is told
+		return 0, err
 	}
 	var before entry
-	if json.Unmarshal(waiting.Value, &before) == nil && digest(before.Body) != digest(d.Body) {
-		return arrivalOther, nil
+	if json.Unmarshal(waiting.Value, &before) == nil {
+		if digest(before.Body) != digest(body) {
+			return arrivalOther, nil
+		}
+		r.offerIfOurs(before)
 	}
 	return arrivalRepeated, nil
 }
@@ -100,11 +146,11 @@ func (r *Receiver) keep(ctx context.Context, d source.Delivery) (arrival, error)
 func (r *Receiver) remembered(ctx context.Context, key string) (memory, error) {
 	record, err := r.store.Record(ctx, KindDelivery, key)
 	if err != nil {
-		return memory{}, err
+		return memory{}, r.unknownIfForged(key, err)
 	}
 	var m memory
 	if err := json.Unmarshal(record.Value, &m); err != nil {
-		return memory{}, fmt.Errorf("delivery %s: %w: %w", key, signals.ErrCorrupt, err)
+		return memory{}, r.unknownIfForged(key, fmt.Errorf("%w: %w", signals.ErrCorrupt, err))
 	}
 	return m, nil
 }
@@ -130,6 +176,10 @@ func (r *Receiver) forget(ctx context.Context, record signals.Record) error {
 	err := r.store.DeleteRecord(ctx, KindInbox, record.Key, record.Revision)
 	if errors.Is(err, signals.ErrNotFound) {
 		return nil
+	}
+	if err == nil {
+		from, _ := splitKey(record.Key)
+		r.room.leave(from)
 	}
 	return err
 }

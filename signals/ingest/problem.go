@@ -30,6 +30,12 @@ var (
 		"The body ended early or its framing is broken. Send it again."}
 	problemIDReused = problem{"id-reused", "Delivery id used twice", http.StatusConflict,
 		"This id was used for other bytes. Give each delivery an id of its own."}
+	problemRate = problem{"rate", "Too many deliveries per second", http.StatusTooManyRequests,
+		"This source sends faster than ingest.rate allows. Send it again later."}
+	problemInboxFull = problem{"inbox-full", "Too many deliveries are waiting", http.StatusTooManyRequests,
+		"So many deliveries of this source wait to be applied that no more are taken. Send it again later."}
+	problemTooMany = problem{"too-many-ids", "Too many deliveries in four days", http.StatusTooManyRequests,
+		"This source has sent as many deliveries in four days as can be remembered. Send it again later."}
 	problemStore = problem{"store", "Not kept", http.StatusServiceUnavailable,
 		"The delivery could not be made durable. Send it again later."}
 )

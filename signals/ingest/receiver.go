@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"regexp"
@@ -18,6 +19,9 @@ type Source struct {
 	Adapter source.Adapter
 	// Attests are the attributes that it may state. Facts on others are dropped, and Events told.
 	Attests []string
+	Sync    Sync // of an adapter that is a source.Inventory
+	// URLSecret: its URL may end in a secret, /v1/sources/NAME/SECRET. Of others that is no path.
+	URLSecret bool
 }
 
 // Options are the receiver's settings. Only Sources has no default.
@@ -26,14 +30,29 @@ type Options struct {
 	MaxBody int              // bytes of one delivery; default 1 MiB
 	Now     func() time.Time // default time.Now
 	Events  Events
-	Workers int // deliveries applied at once; default 4
+	Workers int // deliveries applied at once; default 16: most of the time they wait for the store
+	// Name is what other receivers on the same store know this one by. Keep it across restarts: what an earlier process of
+	// this name left in the inbox is then gone on with at once, and else after its lease has ended (30 s). Two that have one
+	// name do the same work twice, which changes nothing. Default: a random one.
+	Name string
+	// Alone: nobody else receives into this store, so nothing is leased.
+	Alone bool
+	// MaxInbox is how many deliveries of one source may lie in the inbox; more are answered 429. Default 100,000.
+	MaxInbox int
+	// MaxRemembered is how many new deliveries one source may bring within the 96 hours for which their ids are remembered;
+	// more are answered 429. Default 1,000,000.
+	MaxRemembered int
+	// Rate is how many deliveries of one source are taken per second, by this receiver; more are answered 429. Default 0:
+	// as many as come.
+	Rate float64
 }
 
 const (
 	defaultMaxBody = 1 << 20
-	defaultWorkers = 4
-	// queueLength bounds the keys that wait in memory; more wait in the inbox until the next sweep.
-	queueLength = 1024
+	defaultWorkers = 16
+
+	defaultMaxInbox      = 100_000
+	defaultMaxRemembered = 1_000_000
 )
 
 // Receiver takes deliveries and applies them. Handler and Run may be used at once; several receivers may share one
@@ -46,10 +65,21 @@ type Receiver struct {
 	now     func() time.Time
 	events  Events
 
-	queue   chan string   // keys of inbox entries
+	queues  *queues
 	trouble chan struct{} // something was postponed
-	mu      sync.Mutex
-	claimed map[string]bool // keys in the queue or being applied
+
+	room          *room
+	maxRemembered int
+	ledgers       map[string]*ledger // by source
+
+	name   string
+	alone  bool
+	liveMu sync.Mutex
+	live   map[string]bool // receivers with a lease
+
+	pulls  map[string]*pulls        // of the sources that can be asked
+	syncs  map[string]chan struct{} // ... to list one now
+	census *census
 }
 
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -58,9 +88,27 @@ var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 func New(store signals.Store, opts Options) (*Receiver, error) {
 	r := &Receiver{
 		store: store, sources: map[string]Source{}, maxBody: opts.MaxBody, workers: opts.Workers, now: opts.Now,
-		events: opts.Events.orSilent(),
-		queue:  make(chan string, queueLength), trouble: make(chan struct{}, 1), claimed: map[string]bool{},
+		events: opts.Events.orSilent(), trouble: make(chan struct{}, 1), ledgers: map[string]*ledger{},
+		maxRemembered: opts.MaxRemembered, name: opts.Name, alone: opts.Alone,
 	}
+	r.setDefaults(opts)
+	var faults []error
+	for _, from := range opts.Sources {
+		faults = append(faults, check(from))
+		if _, twice := r.sources[from.Name]; twice {
+			faults = append(faults, fmt.Errorf("source %q: two sources have this name; rename one", from.Name))
+		}
+		from.Attests = slices.Clone(from.Attests)
+		r.sources[from.Name], r.ledgers[from.Name] = from, newLedger()
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	r.setInventories()
+	return r, nil
+}
+
+func (r *Receiver) setDefaults(opts Options) {
 	if r.maxBody <= 0 {
 		r.maxBody = defaultMaxBody
 	}
@@ -70,19 +118,18 @@ func New(store signals.Store, opts Options) (*Receiver, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	var faults []error
-	for _, from := range opts.Sources {
-		faults = append(faults, check(from))
-		if _, twice := r.sources[from.Name]; twice {
-			faults = append(faults, fmt.Errorf("source %q: two sources have this name; rename one", from.Name))
-		}
-		from.Attests = slices.Clone(from.Attests)
-		r.sources[from.Name] = from
+	if r.maxRemembered <= 0 {
+		r.maxRemembered = defaultMaxRemembered
 	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
+	if r.name == "" {
+		r.name = rand.Text()
 	}
-	return r, nil
+	most := opts.MaxInbox
+	if most <= 0 {
+		most = defaultMaxInbox
+	}
+	r.room = newRoom(most, opts.Rate)
+	r.queues = newQueues(r.workers, len(opts.Sources))
 }
 
 func check(from Source) error {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -12,6 +13,8 @@ import (
 const (
 	// sweepEvery is how often the inbox is read for what another process left there.
 	sweepEvery = 30 * time.Second
+	// sharedSweepEvery is the same where others may receive too: what they leave is found soon.
+	sharedSweepEvery = 5 * time.Second
 	// After trouble the inbox is read sooner: at first after firstRetry, then after twice the time, up to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
@@ -24,76 +27,59 @@ const (
 func (r *Receiver) Run(ctx context.Context) error {
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
+	r.renew(ctx)
+	leasing := r.keepLease(work)
 	var workers sync.WaitGroup
 	for range r.workers {
 		workers.Go(func() { r.work(ctx, work) })
 	}
+	workers.Go(func() { r.runInventories(ctx) })
 	r.keepSweeping(ctx)
 	bound := time.AfterFunc(drainFor, abort)
 	defer bound.Stop()
 	workers.Wait()
+	leasing()
+	r.endLease(context.WithoutCancel(ctx))
 	return nil
 }
 
 // work applies queued entries until ctx ends, then those that are still queued, unless work is cut.
 func (r *Receiver) work(ctx, work context.Context) {
 	for {
-		select {
-		case key := <-r.queue:
-			r.workOn(work, key)
-			continue
-		default: // the queue comes before the end
-		}
-		select {
-		case key := <-r.queue:
-			r.workOn(work, key)
-		case <-ctx.Done():
+		key, ok := r.queues.take(ctx)
+		if !ok {
 			return
 		}
+		r.workOn(work, key)
 	}
 }
 
 func (r *Receiver) workOn(ctx context.Context, key string) {
-	defer r.release(key)
+	defer r.queues.done(key)
 	if ctx.Err() != nil {
 		return // it stays in the inbox
 	}
 	if err := r.process(ctx, key); err != nil {
+		if errors.Is(err, errAwaited) {
+			return // the answer brings it back
+		}
 		from, id := splitKey(key)
 		r.events.Postponed(from, id, err)
 		r.signalTrouble()
 	}
 }
 
-// offer queues an entry that was kept just now. A full queue is no loss: the next sweep finds the entry.
-func (r *Receiver) offer(key string) {
-	if !r.claim(key) {
+// offerIfOurs queues an entry that lies in the inbox. One that is nobody's is found by whoever sweeps first.
+func (r *Receiver) offerIfOurs(e entry) {
+	if r.alone || e.Owner == r.name {
+		r.offer(entryKey(e.Source, e.ID))
 		return
 	}
-	select {
-	case r.queue <- key:
-	default:
-		r.release(key)
-		r.signalTrouble()
-	}
+	r.signalTrouble()
 }
 
-// claim reports whether the key is now the caller's to queue; it is not while it is queued or worked on.
-func (r *Receiver) claim(key string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.claimed[key] {
-		return false
-	}
-	r.claimed[key] = true
-	return true
-}
-
-func (r *Receiver) release(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.claimed, key)
-}
+// offer queues an entry that is ours.
+func (r *Receiver) offer(key string) { r.queues.add(key) }
 
 func (r *Receiver) signalTrouble() {
 	select {
@@ -105,7 +91,7 @@ func (r *Receiver) signalTrouble() {
 // keepSweeping reads the inbox at once and then again and again, sooner after trouble, until ctx ends.
 func (r *Receiver) keepSweeping(ctx context.Context) {
 	retry, calm := firstRetry, true
-	next := time.NewTimer(spread(sweepEvery))
+	next := time.NewTimer(spread(r.sweepAfter()))
 	defer next.Stop()
 	r.sweep(ctx)
 	for {
@@ -118,15 +104,24 @@ func (r *Receiver) keepSweeping(ctx context.Context) {
 				next.Reset(spread(retry))
 				retry = min(2*retry, lastRetry)
 			}
+		case <-r.queues.hungry:
+			r.sweep(ctx)
 		case <-next.C:
 			if calm {
 				retry = firstRetry
 			}
 			calm = true
-			next.Reset(spread(sweepEvery))
+			next.Reset(spread(r.sweepAfter()))
 			r.sweep(ctx)
 		}
 	}
+}
+
+func (r *Receiver) sweepAfter() time.Duration {
+	if r.alone {
+		return sweepEvery
+	}
+	return sharedSweepEvery
 }
 
 // spread keeps receivers that share a store from sweeping in step.
@@ -134,27 +129,53 @@ func spread(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(d/2) //nolint:gosec // it only spreads load
 }
 
-// sweep queues all entries of the inbox. The keys are read first: a store may hold a read transaction open while it
-// yields, and the workers write.
+// sweep queues the entries of the inbox that are ours, and claims those that are nobody's. What is to be claimed is noted
+// first: a store may hold a read transaction open while it yields.
 func (r *Receiver) sweep(ctx context.Context) {
-	var keys []string
-	_, err := r.store.EachRecord(ctx, KindInbox, func(record signals.Record) error {
-		keys = append(keys, record.Key)
-		return nil
-	})
+	err := r.lookAround(ctx)
+	if err == nil {
+		err = r.sweepInbox(ctx)
+	}
 	if err != nil && ctx.Err() == nil {
 		r.events.SweepFailed(err)
 		r.signalTrouble()
 	}
-	for _, key := range keys { // also those that were read before it failed
-		if !r.claim(key) {
+}
+
+func (r *Receiver) sweepInbox(ctx context.Context) error {
+	before, found := r.room.begin(), map[string]int{}
+	var free []string
+	var unsigned []signals.Record
+	_, err := r.store.EachRecord(ctx, KindInbox, func(record signals.Record) error {
+		from, _ := splitKey(record.Key)
+		found[from]++
+		if record.Value == nil { // a sealed store leaves out the value of what is not ours
+			unsigned = append(unsigned, record)
+			return nil
+		}
+		if r.queues.holds(record.Key) {
+			return nil
+		}
+		switch mine, claimable := r.judge(record); {
+		case mine:
+			r.queues.add(record.Key)
+		case claimable:
+			free = append(free, record.Key)
+		}
+		return nil
+	})
+	r.buryUnsigned(ctx, unsigned)
+	for _, key := range free { // also those that were read before it failed
+		if from, _ := splitKey(key); r.queues.length(from) >= claimUpTo {
+			r.queues.leftSome()
 			continue
 		}
-		select {
-		case r.queue <- key:
-		case <-ctx.Done():
-			r.release(key)
-			return
+		if claimed := r.claim(ctx, key); claimed != nil {
+			return claimed
 		}
 	}
+	if err == nil {
+		r.room.counted(found, before)
+	}
+	return err
 }

@@ -12,6 +12,7 @@ type device struct {
 	posture *signals.Packed // the last one that could be read; nil if there was none
 	corrupt error           // why the stored one cannot be read
 	read    uint64          // the number of the last full read that it was seen in, or since
+	gone    bool            // the store no longer shows it; kept, so that nothing older comes back and its names stay its own
 }
 
 func (d *device) revision() signals.Revision {
@@ -46,18 +47,15 @@ func (r *Replica) refresh(id signals.DeviceID, read func() (signals.Posture, err
 func (r *Replica) apply(p signals.Posture) {
 	r.applying.Lock()
 	defer r.applying.Unlock()
-	held := r.seen(p.Device)
-	if before := r.gone[p.Device]; held == nil && p.Revision < before {
-		call3(r.opts.Events.Regressed, p.Device, before, p.Revision)
-		return
-	}
-	if held != nil {
+	if held := r.seen(p.Device); held != nil {
 		switch {
 		case p.Revision < held.revision():
 			call3(r.opts.Events.Regressed, p.Device, held.revision(), p.Revision)
 			return
-		case p.Revision == held.revision() && held.corrupt == nil:
+		case p.Revision == held.revision() && held.corrupt == nil && !held.gone:
 			return
+		case held.posture != nil:
+			p = r.remind(held.posture, p)
 		}
 	}
 	if r.opts.OnChange != nil {
@@ -66,6 +64,27 @@ func (r *Replica) apply(p signals.Posture) {
 	for _, alias := range r.swap(p.Device, signals.Pack(&p)) {
 		r.contested(alias)
 	}
+}
+
+// remind gives a newer version back what an earlier one said and it does not. A receiver that was shown an older version, and
+// went on from that, signs what has forgotten an alarm without knowing. A version that keeps every fact may give up names.
+func (r *Replica) remind(held *signals.Packed, p signals.Posture) signals.Posture {
+	before := held.Posture()
+	whole, forgetful := p.Merge(signals.Observation{Facts: before.Facts})
+	if !forgetful {
+		return p
+	}
+	if r.opts.Events.Forgetful != nil {
+		missing := 0
+		for _, fact := range whole.Facts {
+			if !slices.Contains(p.Facts, fact) {
+				missing++
+			}
+		}
+		r.opts.Events.Forgetful(p.Device, missing)
+	}
+	whole, _ = whole.Merge(signals.Observation{Aliases: before.Aliases})
+	return whole
 }
 
 // seen marks a device as shown by the store and returns what is held of it. Only the holder of applying changes
@@ -90,6 +109,10 @@ func (r *Replica) swap(id signals.DeviceID, p *signals.Packed) (contested []sign
 	if d.corrupt != nil {
 		d.corrupt = nil
 		r.corrupt--
+	}
+	if d.gone {
+		d.gone = false
+		r.gone--
 	}
 	var before []signals.Alias
 	if d.posture != nil {
@@ -162,6 +185,10 @@ func (r *Replica) spoil(id signals.DeviceID, err error) {
 	if news {
 		r.corrupt++
 	}
+	if held.gone {
+		held.gone = false
+		r.gone--
+	}
 	held.corrupt = err
 	r.mu.Unlock()
 	if news && r.opts.Events.Corrupt != nil {
@@ -169,29 +196,29 @@ func (r *Replica) spoil(id signals.DeviceID, err error) {
 	}
 }
 
-// remove forgets a device that the store no longer has.
+// remove notes that the store no longer has a device.
 func (r *Replica) remove(id signals.DeviceID) {
 	r.applying.Lock()
 	defer r.applying.Unlock()
 	r.drop(id)
 }
 
-// drop is remove with applying held.
+// drop is remove with applying held. A device that was never read has nothing to be remembered by.
 func (r *Replica) drop(id signals.DeviceID) {
 	d := r.devices[id]
-	if d == nil {
+	if d == nil || d.gone {
 		return
 	}
 	r.mu.Lock()
-	delete(r.devices, id)
-	r.gone[id] = max(r.gone[id], d.revision())
 	if d.corrupt != nil {
+		d.corrupt = nil
 		r.corrupt--
 	}
-	if d.posture != nil {
-		for _, alias := range d.posture.Aliases {
-			r.release(alias, d)
-		}
+	if d.posture == nil {
+		delete(r.devices, id)
+	} else {
+		d.gone = true
+		r.gone++
 	}
 	r.mu.Unlock()
 	if r.opts.OnRemove != nil {

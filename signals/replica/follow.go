@@ -151,14 +151,14 @@ func (r *Replica) load(ctx context.Context) (signals.Cursor, error) {
 	r.applying.Lock()
 	var missing []signals.DeviceID
 	for id, d := range r.devices {
-		if d.read < r.reading {
+		if d.read < r.reading && !d.gone {
 			missing = append(missing, id)
 		}
 	}
 	for _, id := range missing {
 		r.drop(id)
 	}
-	devices := len(r.devices)
+	devices := len(r.devices) - r.gone
 	r.applying.Unlock()
 	if r.opts.Events.Loaded != nil {
 		r.opts.Events.Loaded(devices, time.Since(began))

@@ -50,7 +50,11 @@ type Events struct {
 	ResyncFailed func(err error)
 	// Regressed: the store shows an older revision than we hold; ours is kept. A restored backup, or tampering.
 	Regressed func(device signals.DeviceID, held, stored signals.Revision)
-	// Gone: the store no longer shows a device. Nothing of ours removes one: a lost or emptied store, or tampering.
+	// Forgetful: a newer version lacks so many facts that an earlier one had, which no receiver takes away; they were kept,
+	// and with them its names. Somebody put an older version under a receiver, which went on from it.
+	Forgetful func(device signals.DeviceID, missing int)
+	// Gone: the store no longer shows a device. Nothing of ours removes one: a lost or emptied store, or tampering. Its names
+	// stay its own, so that another device under one of them is contested, until this process ends.
 	Gone func(device signals.DeviceID)
 	// Corrupt: the stored value of a device cannot be read any more.
 	Corrupt func(device signals.DeviceID, err error)
@@ -89,7 +93,7 @@ type Replica struct {
 
 	mu        sync.RWMutex // guards what Lookup reads; held for no call of others' code
 	devices   map[signals.DeviceID]*device
-	gone      map[signals.DeviceID]signals.Revision // what was removed: an older version does not come back
+	gone      int // of devices: those that the store no longer shows
 	aliases   map[signals.Alias]holders
 	corrupt   int
 	complete  bool
@@ -112,7 +116,7 @@ func New(store signals.Postures, opts Options) *Replica {
 	}
 	return &Replica{
 		store: store, opts: opts, loaded: make(chan struct{}),
-		devices: map[signals.DeviceID]*device{}, gone: map[signals.DeviceID]signals.Revision{}, aliases: map[signals.Alias]holders{},
+		devices: map[signals.DeviceID]*device{}, aliases: map[signals.Alias]holders{},
 	}
 }
 
@@ -136,6 +140,10 @@ func (r *Replica) Lookup(alias signals.Alias) (Reading, error) {
 		return Reading{}, ErrOffline
 	case len(h.others) > 0:
 		return Reading{}, ErrContested
+	case h.first.gone && r.inSync:
+		return Reading{}, signals.ErrNotFound
+	case h.first.gone:
+		return Reading{}, ErrOffline
 	case h.first.corrupt != nil:
 		return Reading{}, h.first.corrupt
 	}
@@ -155,7 +163,7 @@ func (r *Replica) Each(yield func(*signals.Posture) bool) {
 	r.mu.RLock()
 	all := make([]*signals.Packed, 0, len(r.devices))
 	for _, d := range r.devices {
-		if d.corrupt == nil {
+		if d.corrupt == nil && !d.gone {
 			all = append(all, d.posture)
 		}
 	}
@@ -172,7 +180,7 @@ func (r *Replica) Status() Status {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return Status{
-		Loaded: r.complete, InSync: r.inSync, AsOf: r.asOf(), Devices: len(r.devices) - r.corrupt, Corrupt: r.corrupt,
+		Loaded: r.complete, InSync: r.inSync, AsOf: r.asOf(), Devices: len(r.devices) - r.corrupt - r.gone, Corrupt: r.corrupt,
 		LastError: r.lastError,
 	}
 }
