@@ -41,10 +41,7 @@ func (c *check) settings(s *Settings) {
 	c.store(&s.Store)
 	c.identity(&s.Identity)
 	c.sources(s.Sources, s.Identity.Issuers)
-	if s.Ingest.MaxBody < 1024 || s.Ingest.MaxBody > 16<<20 {
-		c.fault("ingest.maxBodyBytes", fmt.Sprintf("maxBodyBytes is %d", s.Ingest.MaxBody),
-			"write a number from 1024 to 16777216")
-	}
+	c.ingest(&s.Ingest)
 	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
 	c.envoy(s)
 	c.workloads(s)

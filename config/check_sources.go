@@ -14,7 +14,7 @@ func (c *check) sources(sources []Source, issuers []Issuer) {
 		source, at := &sources[i], fmt.Sprintf("sources[%d]", i)
 		c.name(at+".name", source.Name)
 		c.unique(names, at+".name", source.Name)
-		c.oneOf(at+".type", source.Type, "standard")
+		c.oneOf(at+".type", source.Type, SourceStandard, SourceJamf, SourceFleet)
 		c.list(at+".attests", source.Attests)
 		for j, attribute := range source.Attests {
 			c.attribute(fmt.Sprintf("%s.attests[%d]", at, j), attribute)
@@ -27,6 +27,7 @@ func (c *check) sources(sources []Source, issuers []Issuer) {
 			c.file(fmt.Sprintf("%s.secretFiles[%d]", at, j), &source.SecretFiles[j])
 		}
 		c.list(at+".secretFiles", source.SecretFiles)
+		c.vendor(at, source)
 		c.enrolled(at+".enrolledUser", source, issuers)
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -33,7 +32,7 @@ func (c *check) embedded(e *EmbeddedStore) {
 
 func (c *check) redis(r *RedisStore) {
 	const at = "store.redis."
-	c.redisAddress(r)
+	c.redisShape(r)
 	if r.Username != "" && r.PasswordFile == "" {
 		c.fault(at+"username", "username without passwordFile", "name the file that holds its password")
 	}
@@ -49,24 +48,7 @@ func (c *check) redis(r *RedisStore) {
 	if r.WaitAOF != 0 && r.WaitAOF != 1 {
 		c.fault(at+"waitAOF", "waitAOF is "+strconv.Itoa(r.WaitAOF), "write 0 or 1")
 	}
-}
-
-// redisAddress checks the address and whether secrets are safe on the way to it.
-func (c *check) redisAddress(r *RedisStore) {
-	const at = "store.redis."
-	switch host, port, err := net.SplitHostPort(r.Address); {
-	case r.Address == "":
-	case strings.HasPrefix(r.Address, "/"):
-		if r.CAFile != "" {
-			c.fault(at+"caFile", "caFile with a Unix socket", "remove it; a socket needs no TLS")
-		}
-	case err != nil || !isPort(port) || !isHost(host):
-		c.fault(at+"address", strconv.Quote(r.Address)+" is neither host:port nor the absolute path of a socket",
-			"write it as 127.0.0.1:6379 or /run/valkey/valkey.sock")
-	case r.PasswordFile != "" && r.CAFile == "" && !isLoopback(host):
-		c.fault(at+"passwordFile", "the password would cross the network in the clear",
-			"set caFile for TLS, or use a loopback address or a Unix socket")
-	}
+	c.seal(r)
 }
 
 func isPort(text string) bool {

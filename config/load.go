@@ -23,6 +23,8 @@ const (
 	DefaultMetricsListen       = "127.0.0.1:9464"
 	DefaultIngestMetricsListen = "127.0.0.1:9465"
 	DefaultMaxBody             = 1 << 20
+	DefaultMaxInbox            = 100_000
+	DefaultMaxRemembered       = 1_000_000
 	DefaultCheckTimeout        = 250 * time.Millisecond
 	DefaultLeeway              = 30 * time.Second
 	DefaultDPoPWindow          = time.Minute
@@ -134,6 +136,12 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	if !written.Has("ingest.maxBodyBytes") {
 		s.Ingest.MaxBody = DefaultMaxBody
 	}
+	if !written.Has("ingest.maxInbox") {
+		s.Ingest.MaxInbox = DefaultMaxInbox
+	}
+	if !written.Has("ingest.maxRemembered") {
+		s.Ingest.MaxRemembered = DefaultMaxRemembered
+	}
 	if !written.Has("envoy.checkTimeout") {
 		s.Envoy.CheckTimeout = DefaultCheckTimeout
 	}
@@ -145,6 +153,9 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	}
 	if s.Identity.JWTSVIDs != nil && !written.Has("identity.jwtSVIDs.leeway") {
 		s.Identity.JWTSVIDs.Leeway = DefaultLeeway
+	}
+	for i := range s.Sources {
+		s.Sources[i].setDefaults(written, fmt.Sprintf("sources[%d]", i))
 	}
 	for i := range s.Identity.Issuers {
 		issuer := &s.Identity.Issuers[i]

@@ -26,7 +26,7 @@ var words = config.Vocabulary{Attributes: []string{"disk_encryption", "enrolled_
 func site(t *testing.T, settings []byte) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, name := range []string{"ca.pem", "key.pem", "jwks.json", "secret", "secret.old"} {
+	for _, name := range []string{"ca.pem", "key.pem", "jwks.json", "secret", "secret.old", "seal.pub", "seal.old.pub"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,8 @@ func TestLoadEveryField(t *testing.T) {
 		Policy:     config.Policy{Dir: at("policy")},
 		Store: config.Store{Redis: &config.RedisStore{
 			Address: "127.0.0.1:6379", Username: "tiergate", PasswordFile: at("secret"), CAFile: at("ca.pem"),
-			ServerName: "valkey.acme.example", WaitAOF: 1,
+			ServerName: "valkey.acme.example", WaitAOF: 1, WaitReplicas: 2,
+			Seal: &config.Seal{KeyFile: at("seal.key"), TrustFiles: []string{at("seal.pub"), at("seal.old.pub")}},
 		}},
 		Identity: config.Identity{
 			TrustDomains: []config.TrustDomain{{Name: "acme.example", BundleFile: at("ca.pem")}, {Name: "mesh.example"},
@@ -97,13 +98,14 @@ func TestLoadEveryField(t *testing.T) {
 				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
 			}},
 		},
-		Sources: []config.Source{{
+		Sources: append([]config.Source{{
 			Name: "mdm", Type: "standard", Attests: []string{"disk_encryption", "enrolled_user", "os_version"},
 			Every: 24 * time.Hour, EnrolledUser: &config.EnrolledUser{Issuer: "corp", Is: "subject"},
 			SecretFiles: []string{at("secret"), at("secret.old")},
-		}},
+		}}, vendors(at)...),
 		Ingest: config.Ingest{
 			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
+			MaxInbox: 500, MaxRemembered: 20000, Rate: 12,
 		},
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
 		Authz: config.Authz{Reader: "proto", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",
@@ -141,6 +143,7 @@ func TestDefaults(t *testing.T) {
 				DPoPWindow: time.Minute},
 			Ingest: config.Ingest{
 				Listen: "127.0.0.1:8090", Metrics: config.Metrics{Listen: "127.0.0.1:9465"}, MaxBody: 1 << 20,
+				MaxInbox: 100_000, MaxRemembered: 1_000_000,
 			},
 			Metrics: config.Metrics{Listen: "127.0.0.1:9464"},
 			Authz:   config.Authz{Reader: "fast"},

@@ -36,16 +36,44 @@ type EmbeddedStore struct {
 	File string `yaml:"file"`
 }
 
-// RedisStore is a Redis (6.2 or newer) or Valkey server.
+// RedisStore is Redis (6.2 or newer) or Valkey: one server, a primary that Sentinels watch over, or a Cluster. Exactly one of
+// Address, Sentinels and Cluster stands.
 type RedisStore struct {
-	Address      string `yaml:"address"` // host:port, or the absolute path of a Unix socket
+	Address string `yaml:"address,omitempty"` // host:port, or the absolute path of a Unix socket
+	// Sentinels (host:port) are asked which server is the primary of Master, the name in their `sentinel monitor`.
+	Sentinels            []string `yaml:"sentinels,omitempty"`
+	Master               string   `yaml:"master,omitempty"`
+	SentinelUsername     string   `yaml:"sentinelUsername,omitempty"`
+	SentinelPasswordFile string   `yaml:"sentinelPasswordFile,omitempty"`
+	// Cluster are some of its nodes (host:port); the others are learned from them.
+	Cluster []string `yaml:"cluster,omitempty"`
+
 	Username     string `yaml:"username,omitempty"`
 	PasswordFile string `yaml:"passwordFile,omitempty"`
-	CAFile       string `yaml:"caFile,omitempty"` // set: TLS, verified against this CA
-	ServerName   string `yaml:"serverName,omitempty"`
+	CAFile       string `yaml:"caFile,omitempty"` // set: TLS to every server and Sentinel, verified against this CA
+	// ServerName is what their certificates are verified for. Default: the host that each is reached at, which in a Cluster
+	// or behind Sentinels is what these announce.
+	ServerName string `yaml:"serverName,omitempty"`
 	// WaitAOF: the number of local append-only files (0 or 1) that must have synced before a write counts as durable.
 	// Needs Redis 7.2 or Valkey with appendonly yes. Default 0: durable is what the server's appendfsync makes of it.
 	WaitAOF int `yaml:"waitAOF,omitempty"`
+	// WaitReplicas: the number of replicas (0 to 5) that must have synced a write to their append-only files before it counts
+	// as durable. Default 0: what a primary had not sent yet when it died is lost by the failover.
+	WaitReplicas int `yaml:"waitReplicas,omitempty"`
+	// Seal says with which key receivers sign what they write, and whose signatures count. One of Seal and Unsealed stands.
+	Seal *Seal `yaml:"seal,omitempty"`
+	// Unsealed: nothing is signed, so that whoever can write to the server decides which devices are healthy.
+	Unsealed bool `yaml:"unsealed,omitempty"`
+}
+
+// Seal are Ed25519 keys (RFC 8032), each alone in its PEM file: `openssl genpkey -algorithm ed25519 -out KEY` makes one,
+// `openssl pkey -in KEY -pubout` tells its public half.
+type Seal struct {
+	// KeyFile is the private key (PKCS #8, RFC 8410) of a receiver, mode 0600. `serve` never reads it: leave it out there.
+	KeyFile string `yaml:"keyFile,omitempty"`
+	// TrustFiles are the public keys (SubjectPublicKeyInfo) of all receivers whose word counts: several while a key is
+	// rotated. The new one first stands here, everywhere, and is then used; the old one goes once nothing is signed with it.
+	TrustFiles []string `yaml:"trustFiles"`
 }
 
 // Identity says whom to trust for which names.
@@ -157,7 +185,7 @@ type Claims struct {
 // Source is where facts come from.
 type Source struct {
 	Name    string   `yaml:"name"`
-	Type    string   `yaml:"type"`    // standard
+	Type    string   `yaml:"type"`    // standard, jamf or fleet
 	Attests []string `yaml:"attests"` // the attributes that it may state; others are dropped and counted
 	// Every is the longest that this source takes to report a device again, for instance 24h for a daily inventory. A policy
 	// that wants fresher facts than its sources deliver is then refused. Default: not known, and not judged.
@@ -165,8 +193,15 @@ type Source struct {
 	// EnrolledUser says what the users are that this source names (attribute enrolled_user). Without it, what it says of
 	// users is not compared with anything.
 	EnrolledUser *EnrolledUser `yaml:"enrolledUser,omitempty"`
-	// SecretFiles each hold one whsec_ secret; any of them verifies, so that a secret can be rotated.
+	// SecretFiles each hold one whsec_ secret; any of them verifies, so that a secret can be rotated. Of a standard source.
 	SecretFiles []string `yaml:"secretFiles,omitempty"`
+	// Webhook, API and Sync are of vendors that are asked: how they show who they are, where they are asked, how often all
+	// their devices are listed.
+	Webhook *Webhook `yaml:"webhook,omitempty"`
+	API     *API     `yaml:"api,omitempty"`
+	Sync    *Sync    `yaml:"sync,omitempty"`
+	Jamf    *Jamf    `yaml:"jamf,omitempty"`  // of type jamf
+	Fleet   *Fleet   `yaml:"fleet,omitempty"` // of type fleet
 }
 
 // EnrolledUser says which claim of which issuer a source's word on a device's user is compared with.
@@ -180,6 +215,14 @@ type Ingest struct {
 	Listen  string  `yaml:"listen,omitempty"` // default 127.0.0.1:8090
 	Metrics Metrics `yaml:"metrics,omitempty"`
 	MaxBody int     `yaml:"maxBodyBytes,omitempty"` // default 1 MiB, at most 16 MiB
+	// MaxInbox is how many deliveries of one source may wait to be applied, MaxRemembered how many new ones it may bring in
+	// four days, for which their ids are remembered, so that none can be replayed. More of that source are answered 429 with
+	// Retry-After; other sources are not touched. Defaults 100,000 and 1,000,000.
+	MaxInbox      int `yaml:"maxInbox,omitempty"`
+	MaxRemembered int `yaml:"maxRemembered,omitempty"`
+	// Rate is how many deliveries per second each receiver takes of one source; a second's worth may come at once. More are
+	// answered 429. Default 0: as many as come.
+	Rate int `yaml:"rate,omitempty"`
 }
 
 // Metrics is where probes and metrics are served: /healthz /readyz /metrics. Default 127.0.0.1:9464, of ingest

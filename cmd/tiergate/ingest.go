@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +38,15 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 	}
 	defer func() { _ = store.Close() }() // the process ends; there is nothing left to lose
 	ready := &storeHealth{store: store}
-	parts, err := receiverParts(s, store, o)
+	parts, verbs, err := receiverParts(s, store, o)
+	if err != nil {
+		return err
+	}
+	sockets, err := s.Sockets()
+	if err != nil {
+		return err
+	}
+	socket, err := config.ListenUnix(sockets.IngestAdmin)
 	if err != nil {
 		return err
 	}
@@ -46,29 +57,55 @@ func runIngest(ctx context.Context, s *config.Settings) error {
 	parts = append(parts,
 		part{"collector", paceCollector},
 		part{"store check", ready.run},
+		part{"admin", func(ctx context.Context) error { return admin.Serve(ctx, socket, verbs) }},
 		part{"probes", func(ctx context.Context) error { return admin.Serve(ctx, probes, admin.Probes(ready.err, o.metrics())) }})
 	o.log.Info("receiving")
 	return runParts(ctx, parts)
 }
 
-// receiverParts are the door and the worker of the receiver, listening already.
-func receiverParts(s *config.Settings, store signals.Store, o *observer) ([]part, error) {
-	sources, err := newSources(s)
+// receiverParts are the door and the worker of the receiver, listening already, and what its admin socket serves.
+func receiverParts(s *config.Settings, store signals.Store, o *observer) (parts []part, verbs http.Handler, err error) {
+	sources, err := newSources(s, o.ingest().Inventory.NotApplied)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	receiver, err := ingest.New(store, ingest.Options{Sources: sources, MaxBody: s.Ingest.MaxBody, Events: o.ingest()})
+	store, err = sealedStore(s, store)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	receiver, err := ingest.New(store, receiverOptions(s, sources, o))
+	if err != nil {
+		return nil, nil, err
 	}
 	listener, err := listenTCP(s.Ingest.Listen, "ingest.listen")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return []part{
 		{"receiver", receiver.Run},
 		{"webhooks", func(ctx context.Context) error { return admin.Serve(ctx, listener, receiver.Handler()) }},
-	}, nil
+	}, receiverVerbs(receiver), nil
+}
+
+// receiverOptions are the settings of the receiver. Its name lasts as long as host and address do, so that after a crash
+// it goes on with what it had taken.
+func receiverOptions(s *config.Settings, sources []ingest.Source, o *observer) ingest.Options {
+	name := "" // a random one
+	if host, err := os.Hostname(); err == nil && !strings.HasSuffix(s.Ingest.Listen, ":0") {
+		name = host + " " + s.Ingest.Listen
+	}
+	return ingest.Options{
+		Sources: sources, MaxBody: s.Ingest.MaxBody, Events: o.ingest(), Name: name, Alone: s.Store.Embedded != nil,
+		MaxInbox: s.Ingest.MaxInbox, MaxRemembered: s.Ingest.MaxRemembered, Rate: float64(s.Ingest.Rate),
+	}
+}
+
+// receiverVerbs is what the admin socket of the receiver's process serves for the verbs that write shared records.
+func receiverVerbs(receiver *ingest.Receiver) http.Handler {
+	mux := http.NewServeMux()
+	deadLetterPaths(mux, receiver)
+	sourcePaths(mux, receiver)
+	return mux
 }
 
 // listenTCP says which setting to change when the address cannot be had.

@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
-	root.AddCommand(newServe(), newIngest(), newPolicy(), newEnvoy(), newEvidence())
+	root.AddCommand(newServe(), newIngest(), newPolicy(), newEnvoy(), newEvidence(), newDeadLetter(), newSource(), newStore(), newDevice())
 	wrapArgs(root)
 	return root
 }

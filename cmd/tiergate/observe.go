@@ -41,6 +41,10 @@ type observer struct {
 	devices         prometheus.Gauge
 	inSync          prometheus.Gauge
 	xdsAnswers      *prometheus.CounterVec
+	// distrusted: any of it deserves a look. Somebody else writes to the store, it is damaged or restored, or a key is missing
+	// from trustFiles.
+	distrusted *prometheus.CounterVec
+	asked      *inventoryMetrics
 }
 
 func newObserver(s config.Log) (*observer, error) {
@@ -84,6 +88,9 @@ func newObserver(s config.Log) (*observer, error) {
 		prometheus.ExponentialBuckets(1e-3, 2, 16))
 	o.devices = gauge("tiergate_replica_devices", "Devices whose posture is held in memory.")
 	o.inSync = gauge("tiergate_replica_in_sync", "1 if the replica follows the store's changes, 0 if its copy is ageing.")
+	o.distrusted = counter("tiergate_store_distrusted_total", "What the store showed and was not believed, or no longer showed: "+
+		"a posture or a kind of record, and why (unsigned, regressed, forgetful, gone or contested).", "what", "why")
+	o.asked = newInventoryMetrics(o.registry)
 	o.xdsAnswers = counter("tiergate_xds_answers_total", "What Envoy said of what it was sent.", "type", "answer")
 	return o, nil
 }
@@ -185,7 +192,11 @@ func (o *observer) ingest() ingest.Events {
 		Applied: func(source, id string, device signals.DeviceID, changed bool, lag time.Duration) {
 			o.deliveries.WithLabelValues(source, "applied").Inc()
 			o.applySeconds.Observe(lag.Seconds())
-			o.log.Info("posture reported", zap.String("source", source), zap.String("id", id), zap.String("device", string(device)),
+			level := zap.InfoLevel
+			if id == ingest.SyncID && !changed { // a listing says the same of every device each time
+				level = zap.DebugLevel
+			}
+			o.log.Log(level, "posture reported", zap.String("source", source), zap.String("id", id), zap.String("device", string(device)),
 				zap.Bool("changed", changed), zap.Duration("lag", lag))
 		},
 		Dropped: func(source, id, attribute string) {
@@ -201,6 +212,22 @@ func (o *observer) ingest() ingest.Events {
 			o.deliveries.WithLabelValues(source, "postponed").Inc()
 			o.log.Warn("delivery waits in the inbox", zap.String("source", source), zap.String("id", id), zap.Error(err))
 		},
+		Distrusted: func(what, key string, err error) {
+			o.distrusted.WithLabelValues(what, "unsigned").Inc()
+			o.log.Error("what the store holds is not believed", zap.String("what", what), zap.String("key", key), zap.Error(err))
+		},
+		LeaseFailed: func(err error) {
+			o.log.Warn("the receiver's lease could not be written; others may go on with its work", zap.Error(err))
+		},
+		Retried: func(source, id string) {
+			o.deliveries.WithLabelValues(source, "retried").Inc()
+			o.log.Info("a dead letter was put back into the inbox", zap.String("source", source), zap.String("id", id))
+		},
+		Discarded: func(source, id string) {
+			o.deliveries.WithLabelValues(source, "discarded").Inc()
+			o.log.Warn("a dead letter was thrown away", zap.String("source", source), zap.String("id", id))
+		},
+		Inventory:   o.inventory(),
 		SweepFailed: func(err error) { o.log.Warn("the inbox could not be read; trying again", zap.Error(err)) },
 	}
 }
@@ -223,16 +250,25 @@ func (o *observer) replica() replica.Events {
 		},
 		ResyncFailed: func(err error) { o.log.Warn("the postures could not be read again", zap.Error(err)) },
 		Regressed: func(device signals.DeviceID, held, offered signals.Revision) {
+			o.distrusted.WithLabelValues("posture", "regressed").Inc()
 			o.log.Error("the store offered an older revision of a posture; it was not taken", zap.String("device", string(device)),
 				zap.Int64("held", int64(held)), zap.Int64("offered", int64(offered)))
 		},
+		Forgetful: func(device signals.DeviceID, missing int) {
+			o.distrusted.WithLabelValues("posture", "forgetful").Inc()
+			o.log.Error("the store offered a posture without facts that it showed before; they were kept", zap.String("device", string(device)),
+				zap.Int("missing", missing))
+		},
 		Gone: func(device signals.DeviceID) {
+			o.distrusted.WithLabelValues("posture", "gone").Inc()
 			o.log.Error("the store no longer has a device, which nothing of ours removes", zap.String("device", string(device)))
 		},
 		Corrupt: func(device signals.DeviceID, err error) {
-			o.log.Error("a stored posture cannot be read", zap.String("device", string(device)), zap.Error(err))
+			o.distrusted.WithLabelValues("posture", "unsigned").Inc()
+			o.log.Error("a stored posture is not believed", zap.String("device", string(device)), zap.Error(err))
 		},
 		Contested: func(alias signals.Alias, devices []signals.DeviceID) {
+			o.distrusted.WithLabelValues("posture", "contested").Inc()
 			o.log.Error("several devices carry one name, which now names none of them", zap.Stringer("alias", alias),
 				zap.Any("devices", devices))
 		},

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,10 +13,7 @@ import (
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/boltstore"
-	"github.com/tiergate/tiergate/signals/ingest"
 	"github.com/tiergate/tiergate/signals/redisstore"
-	"github.com/tiergate/tiergate/signals/source"
-	"github.com/tiergate/tiergate/signals/source/standard"
 )
 
 // loadSettings reads the settings file with the vocabulary of this build.
@@ -36,7 +32,15 @@ func openStore(s *config.Settings) (signals.Store, error) {
 		return boltstore.Open(e.File)
 	}
 	r := s.Store.Redis
-	options := redisstore.Options{Address: r.Address, Username: r.Username, WaitAOF: r.WaitAOF}
+	options := redisstore.Options{Address: r.Address, Sentinels: r.Sentinels, Master: r.Master, Cluster: r.Cluster,
+		SentinelUsername: r.SentinelUsername, Username: r.Username, WaitAOF: r.WaitAOF, WaitReplicas: r.WaitReplicas}
+	if r.SentinelPasswordFile != "" {
+		secret, err := readSecret(r.SentinelPasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("store.redis.sentinelPasswordFile: %w", err)
+		}
+		options.SentinelPassword = secret
+	}
 	if r.PasswordFile != "" {
 		secret, err := readSecret(r.PasswordFile)
 		if err != nil {
@@ -63,11 +67,7 @@ func storeTLS(r *config.RedisStore) (*tls.Config, error) {
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("store.redis.caFile: %s holds no PEM certificate", r.CAFile)
 	}
-	name := r.ServerName
-	if host, _, err := net.SplitHostPort(r.Address); name == "" && err == nil {
-		name = host
-	}
-	return &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{RootCAs: roots, ServerName: r.ServerName, MinVersion: tls.VersionTLS12}, nil
 }
 
 // readSecret reads a file of one secret; surrounding white space, such as a final newline, is not part of it.
@@ -120,34 +120,6 @@ func authorityOptions(s *config.Settings) (options identity.AuthorityOptions, er
 		options.Forwarders = append(options.Forwarders, pattern)
 	}
 	return options, nil
-}
-
-// newSources makes the adapters of the sources.
-func newSources(s *config.Settings) ([]ingest.Source, error) {
-	sources := make([]ingest.Source, 0, len(s.Sources))
-	for i, x := range s.Sources {
-		adapter, err := newAdapter(x)
-		if err != nil {
-			return nil, fmt.Errorf("sources[%d] (%s): %w", i, x.Name, err)
-		}
-		sources = append(sources, ingest.Source{Name: x.Name, Adapter: adapter, Attests: x.Attests})
-	}
-	return sources, nil
-}
-
-func newAdapter(x config.Source) (source.Adapter, error) {
-	if x.Type != "standard" {
-		return nil, fmt.Errorf("there is no source type %q", x.Type)
-	}
-	var secrets []string
-	for _, file := range x.SecretFiles {
-		secret, err := readSecret(file)
-		if err != nil {
-			return nil, fmt.Errorf("secretFiles: %w", err)
-		}
-		secrets = append(secrets, secret)
-	}
-	return standard.New(secrets)
 }
 
 // world is what the settings say about the names that a policy uses.

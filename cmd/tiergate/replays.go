@@ -14,14 +14,14 @@ import (
 )
 
 // openSidecarStore opens the store for `serve`. All that it writes to a shared one are the proofs that were used: they
-// count for minutes, and a request waits for the note. So it does not wait for a server's disk (waitAOF): what a server
-// forgets that crashes within the second is still remembered by the process that noted it.
+// count for minutes, and a request waits for the note. So it waits for no disk and no replica (waitAOF, waitReplicas):
+// what a server forgets that crashes within the second is still remembered by the process that noted it.
 func openSidecarStore(s *config.Settings) (signals.Store, error) {
 	if s.Store.Redis == nil {
 		return openStore(s)
 	}
 	sidecar, redis := *s, *s.Store.Redis
-	redis.WaitAOF = 0
+	redis.WaitAOF, redis.WaitReplicas = 0, 0
 	sidecar.Store.Redis = &redis
 	return openStore(&sidecar)
 }

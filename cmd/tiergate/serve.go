@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -101,7 +102,11 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	}
 	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer(),
 		trust: trust, keys: append(keys, fetched...)}
-	sc.replica = replica.New(store, replica.Options{
+	believed, err := believedPostures(s, o, store)
+	if err != nil {
+		return nil, err
+	}
+	sc.replica = replica.New(believed, replica.Options{
 		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
 		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
 		Events:   o.replica(),
@@ -165,6 +170,10 @@ func (sc *sidecar) parts() ([]part, error) {
 	healthpb.RegisterHealthServer(decisions, sc.health)
 	discovery := grpc.NewServer(xds.ServerOptions()...)
 	sc.xds.Register(discovery)
+	told, err := sc.verbs()
+	if err != nil {
+		return nil, err
+	}
 	parts := []part{
 		{"collector", paceCollector},
 		{"replica", sc.replica.Run},
@@ -173,12 +182,7 @@ func (sc *sidecar) parts() ([]part, error) {
 		{"xds", func(ctx context.Context) error { return serveGRPC(ctx, discovery, xdsSocket) }},
 		{"authz", func(ctx context.Context) error { return serveGRPC(ctx, decisions, authzSocket) }},
 		{"health", sc.announce},
-		{"admin", func(ctx context.Context) error {
-			return admin.Serve(ctx, adminSocket, admin.Socket(sc.reloader.policyStatus, map[string]func() any{
-				"/v1/envoys":  func() any { return sc.xds.Status() },
-				"/v1/replica": func() any { return sc.replica.Status() },
-			}))
-		}},
+		{"admin", func(ctx context.Context) error { return admin.Serve(ctx, adminSocket, told) }},
 		{"probes", func(ctx context.Context) error {
 			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
 		}},
@@ -195,13 +199,26 @@ func (sc *sidecar) parts() ([]part, error) {
 		parts = slices.Insert(parts, 0, part{"evidence", sc.evidence.Run})
 	}
 	if sc.settings.Store.Embedded != nil && len(sc.settings.Sources) > 0 {
-		receiver, err := receiverParts(sc.settings, sc.store, sc.observer)
+		receiver, verbs, err := receiverParts(sc.settings, sc.store, sc.observer)
 		if err != nil {
 			return nil, err
+		}
+		for _, path := range []string{"/v1/deadletters", "/v1/deadletters/", "/v1/sources", "/v1/sources/"} {
+			told.Handle(path, verbs)
 		}
 		parts = append(parts, receiver...)
 	}
 	return parts, nil
+}
+
+// verbs is what the admin socket serves, whether or not the receiver runs here.
+func (sc *sidecar) verbs() (*http.ServeMux, error) {
+	told := http.NewServeMux()
+	told.Handle("/", admin.Socket(sc.reloader.policyStatus, map[string]func() any{
+		"/v1/envoys":  func() any { return sc.xds.Status() },
+		"/v1/replica": func() any { return sc.replica.Status() },
+	}))
+	return told, sc.showDevices(told)
 }
 
 // announce tells Envoy's health checks that decisions can be asked for.

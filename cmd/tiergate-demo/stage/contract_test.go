@@ -38,7 +38,8 @@ func TestSettingsLoad(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		stores := config.Store{Redis: &config.RedisStore{Address: s.Path("run", "valkey.sock"), WaitAOF: 1}}
+		stores := config.Store{Redis: &config.RedisStore{Address: s.Path("run", "valkey.sock"), WaitAOF: 1,
+			Seal: &config.Seal{KeyFile: s.Path("secrets", "seal.key"), TrustFiles: []string{s.Path("pki", "seal.pub")}}}}
 		if store == StoreEmbedded {
 			stores = config.Store{Embedded: &config.EmbeddedStore{File: s.Path("store", "tiergate.db")}}
 		}

@@ -18,6 +18,9 @@ const exampleStore = `store:
   redis:
     address: 127.0.0.1:6379
     waitAOF: 1                 # 202 is said to a webhook only after the append-only file has synced
+    seal:                      # what the receiver writes is signed; ` + "`serve`" + ` never reads the key
+      keyFile: secrets/seal.key
+      trustFiles: [pki/seal.pub]
 `
 
 const embeddedStore = `store:

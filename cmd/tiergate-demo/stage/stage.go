@@ -100,6 +100,9 @@ func (s *Stage) layOut(o Options) error {
 	if s.Sender, err = newSender(s.Dir, "http://"+s.Ports.Ingest, s.Cast); err != nil {
 		return err
 	}
+	if err := s.writeSeal(); err != nil {
+		return err
+	}
 	if o.Login {
 		if err := s.writeProvider(); err != nil {
 			return err
