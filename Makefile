@@ -59,7 +59,7 @@ lint: $(TOOLS)/golangci-lint ## Check format, go vet, golangci-lint, tidiness of
 	@go mod tidy -diff
 	@go vet ./...
 	@cd e2e/tools && go vet ./...
-	@$(TOOLS)/golangci-lint run ./...
+	@$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: fuzz
 fuzz: tools ## Fuzz every target for FUZZTIME (10s)
@@ -95,6 +95,12 @@ prove: ## What takes long: everything three times in random order, with races; 1
 	@RAPID_CHECKS=2500 go test -count=1 -run 'Loosens|GrantMore|NeverMatters|Repeatable|WaivesMore|NothingElse' -timeout 30m ./authz/policy
 	@TIERGATE_ROTATION=5m go test -count=1 -v -run '^TestRotationUnderLoad$$' -timeout 15m ./e2e
 	@TIERGATE_PATHS=20000 go test -count=1 -v -run '^TestPathCorpus$$' -timeout 10m ./e2e
+	@TIERGATE_DEVICES=1000 TIERGATE_SHARED=5000 go test -count=1 -v -run '^Test(AnyOrderIsTheSame|ThreeReceiversOnOneValkey|HostileBodies|Replays)$$' \
+	  -timeout 30m ./signals/ingest
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(DamagedFile|KilledWhileWriting|DiskFull)$$' -timeout 15m ./signals/boltstore
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(Shaken.*|DecisionsUnderTrouble|.*Failover)$$' -timeout 30m ./signals/redisstore
+	@TIERGATE_DELIVERIES=10000 TIERGATE_KILLS=20 go test -count=1 -v -run '^TestReceiverIsKilled$$' -timeout 15m ./e2e
+	@go test -run '^$$' -bench Durable -benchtime 20000x ./signals/ingest
 	@$(MAKE) fuzz FUZZTIME=1m
 
 .PHONY: clean

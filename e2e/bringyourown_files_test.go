@@ -133,7 +133,7 @@ func TestBringYourOwnBootstrap(t *testing.T) {
 	for how, bootstrap := range printed {
 		dir, flags, _ := strings.Cut(how, " ")
 		file := filepath.Join(t.TempDir(), "settings.yaml")
-		settings := fmt.Sprintf("runtimeDir: %s\nstore: {redis: {address: 127.0.0.1:6379}}\n", dir)
+		settings := fmt.Sprintf("runtimeDir: %s\nstore: {redis: {address: 127.0.0.1:6379, unsealed: true}}\n", dir)
 		if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -29,12 +29,13 @@ func paper(t *testing.T, s *stage.Stage, k *kubelet) {
 	k.configMaps["trust"] = map[string]string{
 		"workloads-ca.pem": file("pki", "workloads-ca.pem"), "devices-ca.pem": file("pki", "all-devices-ca.pem"),
 		"clients-ca.pem": file("pki", "ingress-clients-ca.pem"), "corp-jwks.json": file("pki", "corp-jwks.json"),
-		"redis-ca.pem": file("pki", "servers-ca.pem"),
+		"redis-ca.pem": file("pki", "servers-ca.pem"), "seal.pub": file("pki", "seal.pub"),
 	}
 	k.configMaps["istio-ca-root-cert"] = map[string]string{"root-cert.pem": file("pki", "workloads-ca.pem")}
 	k.secrets["edge-tls"] = map[string]string{"tls.crt": file("pki", "ingress.pem"), "tls.key": file("pki", "ingress.key")}
 	k.secrets["redis-reader"] = map[string]string{"password": valkeyPassword + "\n"}
 	k.secrets["redis-writer"] = k.secrets["redis-reader"]
+	k.secrets["seal-key"] = map[string]string{"seal.key": file("secrets", "seal.key")}
 	k.secrets["source-secrets"] = map[string]string{"acme-mdm.whsec": file("secrets", "acme-mdm.whsec")}
 	k.secrets["tiergate-bridge-tls"] = map[string]string{"tls.crt": "", "tls.key": "", "ca.crt": ""}
 }
