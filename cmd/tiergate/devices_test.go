@@ -88,7 +88,7 @@ func TestDeskSaysWhatItCannotTell(t *testing.T) {
 	}
 	want("/v1/devices/S000000", 200, "nobody has claimed it")
 	put("serial:S000000", "{")
-	want("/v1/devices/S000000", 200, "names no device")
+	want("/v1/devices/S000000", 200, "cannot be read")
 	put("serial:S000001", "d000000")
 	want("/v1/devices/d000001", 200, "its claim is of device d000000")
 	want("/v1/devices/nobody", 404, "no device is known as")

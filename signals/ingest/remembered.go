@@ -32,7 +32,12 @@ const (
 
 // ledger is what one receiver has reserved for one source. Its lock is a channel, because it is held during calls.
 type ledger struct {
-	lock    chan struct{}
+	lock chan struct{}
+	reservation
+}
+
+// reservation is the part of a ledger that an hour begins anew.
+type reservation struct {
 	hour    int64
 	left    int
 	earlier int // ids of the other hours
@@ -55,7 +60,7 @@ func (r *Receiver) reserve(ctx context.Context, source string) (wait time.Durati
 	now := r.now()
 	hour := now.Unix() / 3600
 	if l.hour != hour {
-		*l = ledger{lock: l.lock, hour: hour}
+		l.reservation = reservation{hour: hour} // not the lock, which others are waiting for
 	}
 	if l.left > 0 {
 		l.left--
