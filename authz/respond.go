@@ -52,7 +52,7 @@ var answers = map[policy.Reason]answer{
 	policy.ReasonIdentityDoubted: {http.StatusUnauthorized, codes.Unauthenticated, "Identity not accepted",
 		"A certificate or token came with the request and is not accepted. Sign in again."},
 	policy.ReasonIdentityUnchecked: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
-		"Whether this sign-in was used before cannot be looked up at the moment."},
+		"Whether this sign-in counts cannot be found out at the moment."},
 	policy.ReasonIdentityRevoked: {http.StatusForbidden, codes.PermissionDenied, "Device certificate withdrawn",
 		"The certificate of this device was withdrawn or has expired. Ask for a new one."},
 	policy.ReasonEnrolledUser: {http.StatusForbidden, codes.PermissionDenied, "Not your device",

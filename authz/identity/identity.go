@@ -87,7 +87,7 @@ const (
 	DoubtForwarded   DoubtCode = "forwarded"   // a trusted proxy's word on who is behind it cannot be read
 	DoubtDevice      DoubtCode = "device"      // certificate and token are not of one device
 	DoubtWorkload    DoubtCode = "workload"    // certificate and JWT-SVID are not of one workload
-	DoubtUnchecked   DoubtCode = "unchecked"   // whether the proof was used before cannot be found out now
+	DoubtUnchecked   DoubtCode = "unchecked"   // whether the proof counts, or was used before, cannot be found out now
 )
 
 // Doubt is one proof that was offered and not believed.

@@ -1,15 +1,19 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/tiergate/tiergate/signals"
 )
 
+// ErrUnchecked is wrapped by an error that does not say that a token is bad but that nobody can tell now.
+var ErrUnchecked = errors.New("whether it counts cannot be found out now")
+
 // Assemble puts together who is asking: what the TLS peer proved and what the token proved. proven and tokenErr are what
 // the verifier of the token answered; both zero: no token was offered. An error leaves nothing of the token and a
-// DoubtToken, so that a bad token never counts as no token.
+// DoubtToken, or a DoubtUnchecked if it wraps ErrUnchecked, so that a bad token never counts as no token.
 //
 // Proofs that name two workloads are a doubt, but for a peer that only forwards: a JWT-SVID travels through proxies, and
 // those whose word counts are named in the settings (AuthorityOptions.Forwarders). A device claim that does not bind
@@ -18,8 +22,12 @@ func Assemble(peer Peer, proven Proven, tokenErr error) Subject {
 	subject := Subject{Workload: peer.Workload, Device: peer.Device, Certificate: peer.Certificate,
 		Forwarder: peer.Forwarder, User: proven.User, Doubts: slices.Clone(peer.Doubts)}
 	if tokenErr != nil {
+		code := DoubtToken
+		if errors.Is(tokenErr, ErrUnchecked) {
+			code = DoubtUnchecked
+		}
 		subject.User = nil
-		subject.Doubts = append(subject.Doubts, Doubt{Code: DoubtToken, Detail: tokenErr.Error()})
+		subject.Doubts = append(subject.Doubts, Doubt{Code: code, Detail: tokenErr.Error()})
 		return subject
 	}
 	subject.addWorkload(peer, proven)

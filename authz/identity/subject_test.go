@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,7 @@ func TestAssemble(t *testing.T) {
 	peer := identity.Peer{Device: signals.Alias{Kind: signals.AliasSerial, Value: "C02"}, Certificate: usual}
 	doubted := identity.Peer{Certificate: usual, Doubts: append(make([]identity.Doubt, 0, 4),
 		identity.Doubt{Code: identity.DoubtCertificate, Detail: "x"})}
+	unknown := fmt.Errorf("no keys: %w", identity.ErrUnchecked)
 	tokenDoubt := identity.Doubt{Code: identity.DoubtToken, Detail: "expired"}
 	for name, c := range map[string]struct {
 		peer identity.Peer
@@ -27,6 +29,8 @@ func TestAssemble(t *testing.T) {
 		"workload":     {identity.Peer{Workload: deployer}, nil, nil, identity.Subject{Workload: deployer}},
 		"bad token": {peer, nil, errors.New("expired"), identity.Subject{Device: peer.Device, Certificate: usual,
 			Doubts: []identity.Doubt{tokenDoubt}}},
+		"nobody can tell": {peer, ana, unknown, identity.Subject{Device: peer.Device, Certificate: usual,
+			Doubts: []identity.Doubt{{Code: identity.DoubtUnchecked, Detail: unknown.Error()}}}},
 		"user and fault": {identity.Peer{}, ana, errors.New("expired"),
 			identity.Subject{Doubts: []identity.Doubt{tokenDoubt}}},
 		"two doubts": {doubted, nil, errors.New("expired"), identity.Subject{Certificate: usual,

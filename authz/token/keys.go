@@ -58,7 +58,7 @@ func (k *keyring) at(at time.Time) (*jose.JSONWebKeySet, error) {
 	keys, err := k.source.Keys(at)
 	if err != nil {
 		k.source.Ask()
-		return nil, fmt.Errorf("the token cannot be verified: the keys of %s: %w", k.of, err)
+		return nil, fmt.Errorf("the token cannot be verified: the keys of %s: %w: %w", k.of, err, identity.ErrUnchecked)
 	}
 	return keys, nil
 }
