@@ -23,6 +23,11 @@ type world interface {
 	Restart(ctx context.Context, process string) error
 	Rotate(ctx context.Context, workload string, r stage.Request) (stage.Rotation, error)
 	SignIn(ctx context.Context, as string, bound bool, l oidc.Login) (oidc.Token, error)
+	ReportBy(ctx context.Context, source, device string, attributes map[string]any) (stage.Receipt, error)
+	Device(ctx context.Context, name string) (stage.Known, error)
+	Devices(ctx context.Context) ([]stage.Listed, error)
+	Receiver() string
+	Flood(ctx context.Context, laptops, kills int) (stage.Flood, error)
 }
 
 var _ world = (*stage.Stage)(nil)
@@ -77,19 +82,14 @@ type report struct {
 	device     string
 	attributes map[string]any
 	then       ask
+	by         string        // the source; empty: the MDM
 	ago        time.Duration // since the MDM saw that; zero: it sees it now
 	lasts      time.Duration // how long after that the answer stays as it is, for outlast; zero: nobody waits for it
 }
 
 func (r report) perform(ctx context.Context, p *play, w want) got {
 	began := time.Now()
-	var receipt stage.Receipt
-	var err error
-	if r.ago == 0 {
-		receipt, err = p.world.Report(ctx, r.device, r.attributes)
-	} else {
-		receipt, err = p.world.ReportSeen(ctx, r.device, began.Add(-r.ago), r.attributes)
-	}
+	receipt, attempts, err := r.send(ctx, p, began)
 	if r.lasts != 0 {
 		p.ends = began.Add(r.lasts - r.ago)
 	}
@@ -103,7 +103,36 @@ func (r report) perform(ctx context.Context, p *play, w want) got {
 	g := r.then.perform(ctx, p, w)
 	g.note = fmt.Sprintf("202 after %s; webhook to changed answer %s", milliseconds(receipt.Took),
 		milliseconds(time.Since(began)))
+	if attempts > 1 {
+		g.note += fmt.Sprintf(", for the receiver could not make it durable %d times", attempts-1)
+	}
 	return g
+}
+
+// resend is the pause of a sender that was told 503.
+const resend = 100 * time.Millisecond
+
+// send retries what could not be made durable, as senders do: on a busy disk the store may miss its time.
+func (r report) send(ctx context.Context, p *play, began time.Time) (receipt stage.Receipt, attempts int, err error) {
+	for {
+		attempts++
+		switch {
+		case r.by != "":
+			receipt, err = p.world.ReportBy(ctx, r.by, r.device, r.attributes)
+		case r.ago == 0:
+			receipt, err = p.world.Report(ctx, r.device, r.attributes)
+		default:
+			receipt, err = p.world.ReportSeen(ctx, r.device, began.Add(-r.ago), r.attributes)
+		}
+		if err != nil || receipt.Status != http.StatusServiceUnavailable || time.Since(began) >= soon {
+			return receipt, attempts, err
+		}
+		select {
+		case <-ctx.Done():
+			return receipt, attempts, ctx.Err()
+		case <-time.After(resend):
+		}
+	}
 }
 
 // edit changes a policy file in one place.
@@ -162,7 +191,10 @@ func (r restart) perform(ctx context.Context, p *play, _ want) got {
 }
 
 // traffic starts or ends steady requests in the background.
-type traffic struct{ start bool }
+type traffic struct {
+	start  bool
+	beside bool // the receiver was killed meanwhile, see tally.beside
+}
 
 func (t traffic) perform(ctx context.Context, p *play, _ want) got {
 	if t.start {
@@ -174,8 +206,11 @@ func (t traffic) perform(ctx context.Context, p *play, _ want) got {
 	if p.background != nil {
 		p.background.flow(ctx, afterwards)
 	}
-	tally := p.stopTraffic()
-	return got{traffic: &tally, note: fmt.Sprintf("%d requests, %d lost", tally.sent, tally.lost)}
+	tally, forgiven := p.stopTraffic(), ""
+	if t.beside {
+		forgiven = tally.beside(p.world.Receiver())
+	}
+	return got{traffic: &tally, note: fmt.Sprintf("%d requests, %d lost%s", tally.sent, tally.lost, forgiven)}
 }
 
 // pause reports whether there is still time.

@@ -118,7 +118,7 @@ func raise(ctx context.Context, store, dir string, paper *paper) (*stage.Stage, 
 	if err := binaries.Check(store); err != nil {
 		return nil, err
 	}
-	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true, Events: stage.Events{
+	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true, EDR: true, Events: stage.Events{
 		Started: func(name string, pid int, took time.Duration) {
 			paper.line(fmt.Sprintf("  %-18s pid %-8d ready after %s", name, pid, milliseconds(took)))
 		},

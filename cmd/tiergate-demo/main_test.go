@@ -167,6 +167,21 @@ func TestSuggestionsWorkAsPrinted(t *testing.T) {
 	}
 }
 
+// TestSuggestedVerbs: the verbs are those of the tiergate beside this program, with the settings of the stage.
+func TestSuggestedVerbs(t *testing.T) {
+	s := newStage(t)
+	dir, _ := filepath.Split(self())
+	found := 0
+	for _, line := range suggest(s) {
+		if strings.HasPrefix(line.command, dir+"tiergate device ") && strings.HasSuffix(line.command, " --config "+s.Settings()) {
+			found++
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d verbs on devices, want 2", found)
+	}
+}
+
 func TestQuote(t *testing.T) {
 	for _, word := range []string{"", "plain", "a b", "it's", `$(rm) "x" \`, "https://a/?b=c&d"} {
 		out, err := exec.Command("/bin/sh", "-c", "printf %s "+quote(word)).Output()

@@ -91,6 +91,7 @@ func details(g got) []string {
 	if g.note != "" {
 		lines = append(lines, g.note)
 	}
+	lines = append(lines, g.lines...)
 	if g.fault != "" {
 		lines = append(lines, strings.Split(strings.TrimRight(g.fault, "\n"), "\n")...)
 	}

@@ -20,6 +20,7 @@ type play struct {
 	ends       time.Time         // when the answer that outlast waits out must end
 	background *background
 	late       *stage.Answer // to whoever did not renew
+	flooded    stage.Flood   // what was reported while the receiver was killed
 	session
 }
 

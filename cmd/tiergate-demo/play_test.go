@@ -28,11 +28,12 @@ type company struct {
 	asked   int
 	mark    stage.Mark
 	leniency
+	fleet
 	proofs map[string]bool
 }
 
 func newCompany(spoil string) *company {
-	return &company{posture: map[string]map[string]any{}, spoil: spoil, proofs: map[string]bool{},
+	return &company{posture: map[string]map[string]any{}, spoil: spoil, proofs: map[string]bool{}, fleet: fleet{edr: map[string]map[string]any{}},
 		leniency: leniency{seen: map[string]time.Time{}, records: map[string]stage.Record{}}}
 }
 
@@ -41,6 +42,9 @@ func (c *company) Report(_ context.Context, device string, attributes map[string
 	defer c.mu.Unlock()
 	if c.spoil == "webhook refused" {
 		return stage.Receipt{Status: http.StatusUnauthorized}, nil
+	}
+	if c.disk++; c.spoil == "disk full" || c.spoil == "disk busy" && c.disk%3 == 0 {
+		return stage.Receipt{Status: http.StatusServiceUnavailable}, nil
 	}
 	if c.spoil == "webhook unreachable" {
 		return stage.Receipt{}, errors.New("connection refused")
@@ -112,7 +116,10 @@ func (c *company) Ask(_ context.Context, r stage.Request) stage.Answer {
 	defer c.mu.Unlock()
 	c.asked++
 	r, refused := c.identify(r)
+	steady, spoilt := c.steady(r)
 	switch {
+	case spoilt:
+		return steady
 	case c.spoil == "no answers":
 		return stage.Answer{Err: errors.New("connection refused")}
 	case c.dead:
@@ -156,7 +163,7 @@ func (c *company) portal(r stage.Request) stage.Answer {
 	case c.posture[person(r.As)+"-laptop"] == nil && r.As != "cleo-borrowing":
 		return c.refuse(403, "device-unknown")
 	}
-	unmet, waived := c.excuse(person(r.As), c.unmet(c.aged(person(r.As)+"-laptop")))
+	unmet, waived := c.excuse(person(r.As), c.unmet(c.worse(person(r.As)+"-laptop", c.aged(person(r.As)+"-laptop"))))
 	if len(unmet) > 0 {
 		answer := c.refuse(403, "posture")
 		answer.Problem.Unmet = unmet
@@ -280,6 +287,7 @@ func TestStoryNoticesEveryWrong(t *testing.T) {
 	for spoil, hint := range map[string]string{
 		"webhook refused":         "the receiver answered 401",
 		"webhook unreachable":     "connection refused",
+		"disk full":               "the receiver answered 503",
 		"webhook without effect":  "status 200, want 403",
 		"forged headers appended": "forged",
 		"forged headers win":      "corp/root@acme.example",
@@ -323,11 +331,11 @@ func TestInterruptedStory(t *testing.T) {
 // TestStoryIsWhole holds the table to its scenes: what each must show is asked for.
 func TestStoryIsWhole(t *testing.T) {
 	scenes := story()
-	if len(scenes) != 12 {
+	if len(scenes) != 14 {
 		t.Fatalf("%d scenes", len(scenes))
 	}
 	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}, {403, 200},
-		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}} {
+		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}, {403, 200}, {200}} {
 		for _, status := range wanted {
 			if !slices.ContainsFunc(scenes[i].steps, func(s step) bool { return s.want.status == status }) {
 				t.Errorf("%s: nothing is answered %d", scenes[i].title, status)

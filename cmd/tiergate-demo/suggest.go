@@ -32,6 +32,10 @@ func suggest(s *stage.Stage) []suggestion {
 			curl(s, "ana", s.Ports.Ingress, stage.PayrollHost, "/console/runs")},
 		{"Ana's login with a security key: 200, until it is 15 minutes old",
 			curl(s, "ana-key", s.Ports.Ingress, stage.PayrollHost, "/console/runs")},
+		{"what each source says of her laptop, when, and why these records are one device",
+			quote(tool("tiergate")) + " device get C02ANA0001 --config " + quote(s.Settings())},
+		{"on how many laptops a signal fails, and which tiers refuse them",
+			quote(tool("tiergate")) + " device list --summary --config " + quote(s.Settings())},
 		{"the policy in force; edit a file in " + s.Path("policy") + " and ask again",
 			"curl -sS --unix-socket " + quote(s.Path("run", "admin.sock")) + " http://admin/v1/policy"},
 	}
@@ -69,6 +73,12 @@ func self() string {
 		}
 	}
 	return exe
+}
+
+// tool is a program that stands beside this one.
+func tool(name string) string {
+	dir, _ := filepath.Split(self())
+	return dir + name
 }
 
 // quote leaves plain words as they are.

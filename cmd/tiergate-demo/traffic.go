@@ -17,7 +17,9 @@ const afterwards = 25
 // tally counts background requests. Lost is whatever was not answered 200 by the upstream.
 type tally struct {
 	sent, lost int
+	away       int    // of those lost, answered 503: nobody was there to decide
 	first      string // what happened to the first that was lost
+	wrong      string // what happened to the first that was lost and is neither
 }
 
 // background is traffic that runs.
@@ -58,8 +60,15 @@ func (t *tally) send(ctx context.Context, w world) {
 		return
 	}
 	t.lost++
+	what := fmt.Sprintf("status %d %s %v", answer.Status, answer.Reason(), answer.Err)
+	switch {
+	case answer.Err == nil && answer.Status == http.StatusServiceUnavailable:
+		t.away++
+	case t.wrong == "":
+		t.wrong = what
+	}
 	if t.first == "" {
-		t.first = fmt.Sprintf("status %d %s %v", answer.Status, answer.Reason(), answer.Err)
+		t.first = what
 	}
 }
 

@@ -47,6 +47,7 @@ type got struct {
 	answer *stage.Answer // of a request
 	err    error         // the step could not be done, or its answer cannot be right
 	note   string        // what is worth telling besides
+	lines  []string      // more of it, a line each
 
 	excused []string // "SIGNAL by WAIVER", as the log tells it
 	fault   string   // of the policy

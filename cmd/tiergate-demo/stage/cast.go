@@ -52,8 +52,9 @@ var callers = []Caller{
 type Device struct {
 	Name        string `json:"name"`
 	Serial      string `json:"serial"`
-	Certificate string `json:"certificate"` // SHA-256 of its certificate, hex
-	User        string `json:"user"`        // for whom it is enrolled, by the name in their token
+	Certificate string `json:"certificate,omitempty"` // SHA-256 of its certificate, hex; empty: the sender does not know it
+	ID          string `json:"id,omitempty"`          // the sender's own name for it; empty: none
+	User        string `json:"user,omitempty"`        // for whom it is enrolled, by the name in their token; empty: not said
 	contractor  bool
 }
 

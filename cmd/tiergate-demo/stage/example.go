@@ -42,6 +42,9 @@ func (s *Stage) settingsSubstitutions() []substitution {
 	if s.Agent != nil {
 		substitutions = append(substitutions, s.agentSubstitutions()...)
 	}
+	if s.EDR != nil {
+		substitutions = append(substitutions, edrSubstitution)
+	}
 	if s.Store == StoreEmbedded {
 		return append(substitutions, substitution{exampleStore, embeddedStore})
 	}

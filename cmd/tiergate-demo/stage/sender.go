@@ -36,9 +36,12 @@ type Sender struct {
 // senderFile is where a stage keeps its Sender for `tiergate-demo webhook`.
 const senderFile = "sender.json"
 
-// newSender makes the secret that MDM and receiver share, and writes down what a later process needs to send.
+// newSender makes the Sender of the MDM, and writes down what a later process needs to send.
 func newSender(dir, ingest string, cast Cast) (*Sender, error) {
-	s := &Sender{URL: ingest + "/v1/sources/" + SourceName, SecretFile: filepath.Join(dir, "secrets", SourceName+".whsec")}
+	s, err := senderOf(dir, ingest, SourceName)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range devices {
 		device, err := cast.Device(d.Name)
 		if err != nil {
@@ -46,19 +49,22 @@ func newSender(dir, ingest string, cast Cast) (*Sender, error) {
 		}
 		s.Devices = append(s.Devices, device)
 	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, err
-	}
-	secret := "whsec_" + base64.StdEncoding.EncodeToString(key) + "\n"
-	if err := os.WriteFile(s.SecretFile, []byte(secret), 0o600); err != nil {
-		return nil, err
-	}
 	encoded, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	return s, os.WriteFile(filepath.Join(dir, senderFile), encoded, 0o600)
+}
+
+// senderOf makes the secret of a source, and a Sender that knows no device yet.
+func senderOf(dir, ingest, source string) (*Sender, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	s := &Sender{URL: ingest + "/v1/sources/" + source, SecretFile: filepath.Join(dir, "secrets", source+".whsec")}
+	secret := "whsec_" + base64.StdEncoding.EncodeToString(key) + "\n"
+	return s, os.WriteFile(s.SecretFile, []byte(secret), 0o600)
 }
 
 // OpenSender returns the Sender of a stage that is running.
@@ -107,18 +113,28 @@ func (s *Sender) body(device string, seen time.Time, attributes map[string]any) 
 		if d.Name != device {
 			continue
 		}
-		observed := seen.UTC().Format(time.RFC3339Nano)
-		all := map[string]any{"enrolled_user": d.User}
-		maps.Copy(all, attributes)
-		return json.Marshal(map[string]any{
-			"type": "device.posture.updated", "timestamp": observed,
-			"data": map[string]any{
-				"device":      map[string]string{"serial": d.Serial, "certificate": d.Certificate},
-				"observed_at": observed, "attributes": all,
-			},
-		})
+		return d.report(seen, attributes)
 	}
-	return nil, fmt.Errorf("the MDM knows no laptop %q", device)
+	return nil, fmt.Errorf("the sender knows no laptop %q", device)
+}
+
+// report is what a sender that knows the laptop by these names says of it.
+func (d Device) report(seen time.Time, attributes map[string]any) ([]byte, error) {
+	observed := seen.UTC().Format(time.RFC3339Nano)
+	names, all := map[string]string{"serial": d.Serial}, map[string]any{}
+	for name, value := range map[string]string{"certificate": d.Certificate, "id": d.ID} {
+		if value != "" {
+			names[name] = value
+		}
+	}
+	if d.User != "" {
+		all["enrolled_user"] = d.User
+	}
+	maps.Copy(all, attributes)
+	return json.Marshal(map[string]any{
+		"type": "device.posture.updated", "timestamp": observed,
+		"data": map[string]any{"device": names, "observed_at": observed, "attributes": all},
+	})
 }
 
 // nextObserved is now, and later than every earlier report's, so that the last report is the newest.
@@ -135,12 +151,18 @@ func (s *Sender) nextObserved() time.Time {
 
 // Send signs a body and sends it under a fresh id.
 func (s *Sender) Send(ctx context.Context, body []byte) (Receipt, error) {
+	return s.SendAs(ctx, newDelivery(), body)
+}
+
+func newDelivery() string { return "msg_" + uuid.NewString() }
+
+// SendAs signs a body anew and sends it under an id that may have been sent before, as a sender that retries does.
+func (s *Sender) SendAs(ctx context.Context, id string, body []byte) (Receipt, error) {
 	secret, err := os.ReadFile(s.SecretFile)
 	if err != nil {
 		return Receipt{}, err
 	}
-	id, at := "msg_"+uuid.NewString(), time.Now()
-	header, err := standard.Sign(strings.TrimSpace(string(secret)), id, at, body)
+	header, err := standard.Sign(strings.TrimSpace(string(secret)), id, time.Now(), body)
 	if err != nil {
 		return Receipt{}, err
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	// Envoy and of tiergate itself; and adds ListenerWorkloads. Default: certificates in files, which last a day.
 	Agent       bool
 	AgentEvents agent.Events
+	// EDR adds a second source of facts, EDRName. Default: only the MDM.
+	EDR bool
 }
 
 // Stage is one laid-out company. Its methods may be called concurrently after Start.
@@ -44,6 +46,8 @@ type Stage struct {
 	Cast  Cast
 	// Sender reports posture as the MDM would.
 	Sender *Sender
+	// EDR reports the same laptops as a tool that knows them by other names; nil without Options.EDR.
+	EDR *Sender
 	// Processes are the children, by name: valkey, login, portal, payroll, contractor-portal, ingest, serve, envoy.
 	Processes *Supervisor
 
@@ -99,6 +103,11 @@ func (s *Stage) layOut(o Options) error {
 	}
 	if s.Sender, err = newSender(s.Dir, "http://"+s.Ports.Ingest, s.Cast); err != nil {
 		return err
+	}
+	if o.EDR {
+		if s.EDR, err = newEDR(s.Dir, "http://"+s.Ports.Ingest); err != nil {
+			return err
+		}
 	}
 	if err := s.writeSeal(); err != nil {
 		return err
