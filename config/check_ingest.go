@@ -3,6 +3,9 @@ package config
 import "fmt"
 
 func (c *check) ingest(i *Ingest) {
+	if i.Links != "" {
+		c.dir("ingest.links", &i.Links)
+	}
 	if i.MaxBody < 1024 || i.MaxBody > 16<<20 {
 		c.fault("ingest.maxBodyBytes", fmt.Sprintf("maxBodyBytes is %d", i.MaxBody), "write a number from 1024 to 16777216")
 	}

@@ -31,8 +31,10 @@ func site(t *testing.T, settings []byte) (dir, file string) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "policy"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"policy", "links"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	file = filepath.Join(dir, "settings.yaml")
 	if err := os.WriteFile(file, settings, 0o600); err != nil {
@@ -105,7 +107,7 @@ func TestLoadEveryField(t *testing.T) {
 		}}, vendors(at)...),
 		Ingest: config.Ingest{
 			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
-			MaxInbox: 500, MaxRemembered: 20000, Rate: 12,
+			MaxInbox: 500, MaxRemembered: 20000, Rate: 12, Links: at("links"),
 		},
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
 		Authz: config.Authz{Reader: "proto", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",

@@ -223,6 +223,9 @@ type Ingest struct {
 	// Rate is how many deliveries per second each receiver takes of one source; a second's worth may come at once. More are
 	// answered 429. Default 0: as many as come.
 	Rate int `yaml:"rate,omitempty"`
+	// Links is the directory of DeviceLink documents, which forbid or force that names belong to one device: see the package
+	// comment of config/linkfile. It is followed; a broken edit keeps the last good documents in force.
+	Links string `yaml:"links,omitempty"`
 }
 
 // Metrics is where probes and metrics are served: /healthz /readyz /metrics. Default 127.0.0.1:9464, of ingest

@@ -115,6 +115,7 @@ var (
 		{"xds", decision},
 		{"config", []string{"config/strictyaml"}},
 		{"config/strictyaml", nil},
+		{"config/linkfile", []string{"config/strictyaml", "signals"}},
 		{"config/policyfile", append([]string{"config/strictyaml"}, decision...)},
 		{"cmd/...", []string{"signals/...", "authz/...", "xds/...", "config/...", "cmd/..."}},
 		{"e2e/...", []string{"signals/...", "authz/...", "xds/...", "config/...", "cmd/...", "e2e/..."}},

@@ -76,7 +76,7 @@ func newDeviceList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list --config FILE",
 		Short: "List devices, one a line, sorted by id; or count why they fail",
-		Long: "Filters add up. A device whose stored record cannot be believed passes every filter: nothing can be said of it.\n" +
+		Long: "Filters add up. A device whose stored record cannot be believed or is gone passes every filter: nothing can be said of it.\n" +
 			"With -o json each line is one device.",
 		Args: cobra.NoArgs,
 	}

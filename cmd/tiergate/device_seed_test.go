@@ -17,16 +17,20 @@ import (
 	"github.com/tiergate/tiergate/signals/source/standard"
 )
 
-// seedStore is the command `seed-store STORE DELIVERIES` of transcripts: it hands deliveries, one a line, to a real receiver
+// seedStore is the command `seed-store STORE DELIVERIES [LINKS]` of transcripts: it hands deliveries, one a line, to a real receiver
 // on a real store. A line is SOURCE ID AGE JSON, where JSON is the data of a standard delivery without observed_at.
 func seedStore() {
-	if err := seed(os.Args[1], os.Args[2]); err != nil {
+	if err := seed(os.Args[1], os.Args[2], strings.Join(os.Args[3:], "")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func seed(file, deliveries string) error {
+func seed(file, deliveries, documents string) error {
+	_, links, err := readLinks(documents, linkEvents{loaded: func(int, string) {}})
+	if err != nil {
+		return err
+	}
 	store, err := boltstore.Open(file)
 	if err != nil {
 		return err
@@ -37,14 +41,14 @@ func seed(file, deliveries string) error {
 	}
 	defer lines.Close()
 	for scan := bufio.NewScanner(lines); scan.Scan(); {
-		if err := deliver(store, strings.SplitN(scan.Text(), " ", 4)); err != nil {
+		if err := deliver(store, links, strings.SplitN(scan.Text(), " ", 4)); err != nil {
 			return fmt.Errorf("%s: %w", scan.Text(), err)
 		}
 	}
 	return store.Close()
 }
 
-func deliver(store signals.Store, words []string) error {
+func deliver(store signals.Store, links []signals.DeviceLink, words []string) error {
 	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 	age, err := time.ParseDuration(words[2])
 	if err != nil {
@@ -64,6 +68,7 @@ func deliver(store signals.Store, words []string) error {
 	over := make(chan struct{}, 1)
 	r, err := ingest.New(store, ingest.Options{
 		Sources: []ingest.Source{{Name: words[0], Adapter: adapter, Attests: names}}, Now: func() time.Time { return at },
+		Links: links,
 		Events: ingest.Events{
 			Applied:      func(string, string, signals.DeviceID, bool, time.Duration) { over <- struct{}{} },
 			DeadLettered: func(string, string, string) { over <- struct{}{} },

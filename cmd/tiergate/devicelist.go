@@ -109,7 +109,7 @@ func (f *deviceFilter) matches(line *admin.DeviceLine, p *signals.Posture, now t
 
 // lineOf describes a device without a policy.
 func lineOf(held replica.Held, p *signals.Posture) admin.DeviceLine {
-	line := admin.DeviceLine{Device: held.Device, Names: []signals.Alias{}}
+	line := admin.DeviceLine{Device: held.Device, Gone: held.Gone, Names: []signals.Alias{}}
 	if held.Corrupt != nil {
 		line.Fault = held.Corrupt.Error()
 	}
@@ -152,7 +152,8 @@ func (f *deviceFilter) judge(line *admin.DeviceLine, s policy.Standing) bool {
 }
 
 // each yields the devices that the filter leaves in, in the order of their ids, one unpacked at a time. A device whose
-// record cannot be believed is left in by every filter: nothing can be said of it, least of all that it is fine.
+// record cannot be believed, or that the store no longer has, is left in by every filter: nothing can be said of it, least
+// of all that it is fine.
 func (d *deviceDesk) each(f *deviceFilter, judge authz.Judge, yield func(*admin.DeviceLine, *policy.Standing) bool) {
 	now, left := d.now(), f.limit
 	for _, held := range d.devices.All() {
@@ -168,6 +169,7 @@ func (d *deviceDesk) each(f *deviceFilter, judge authz.Judge, yield func(*admin.
 		case line.Fault != "" || p == nil:
 		case len(p.Aliases) == 0: // retired: it has neither names nor facts
 			continue
+		case line.Gone:
 		default:
 			if standing = judge(p, now); !f.matches(&line, p, now) || !f.judge(&line, standing) {
 				continue
@@ -241,6 +243,10 @@ func (d *deviceDesk) summary(
 		out.Devices++
 		if line.Fault != "" {
 			out.Faulty++
+			return true
+		}
+		if line.Gone {
+			out.Gone++
 			return true
 		}
 		for i := range s.Signals {

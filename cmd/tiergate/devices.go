@@ -135,7 +135,7 @@ func ambiguous(name string, found []candidate) string {
 // device describes one device.
 func (d *deviceDesk) device(ctx context.Context, held replica.Held) admin.Device {
 	now := d.now()
-	out := admin.Device{Device: held.Device, AsOf: d.devices.Status().AsOf, Names: []admin.DeviceName{},
+	out := admin.Device{Device: held.Device, AsOf: d.devices.Status().AsOf, Gone: held.Gone, Names: []admin.DeviceName{},
 		Facts: []admin.DeviceFact{}}
 	if held.Corrupt != nil {
 		out.Fault = held.Corrupt.Error()
@@ -162,7 +162,7 @@ func (d *deviceDesk) device(ctx context.Context, held replica.Held) admin.Device
 			out.Contests = append(out.Contests, c)
 		}
 	}
-	if out.Fault == "" { // what cannot be believed stands nowhere
+	if out.Fault == "" && !out.Gone { // what cannot be believed, or is not there, stands nowhere
 		if judge, digest := d.judge(); judge != nil {
 			standing := judge(p, now)
 			out.Standing, out.Policy = &standing, digest

@@ -20,6 +20,9 @@ func deviceTable(to io.Writer, d *admin.Device) error {
 	if d.Fault != "" {
 		fmt.Fprintf(w, "FAULT\t%s\n", oneLine(d.Fault))
 	}
+	if d.Gone {
+		fmt.Fprintln(w, "GONE\tthe store no longer has this device; below is the last that it showed")
+	}
 	fmt.Fprintln(w, "\nNAME\tSAID BY\tFIRST\tDELIVERY\tTOGETHER WITH")
 	for _, n := range d.Names {
 		if n.Fault != "" {
@@ -111,6 +114,9 @@ func deviceLineRow(w io.Writer, l *admin.DeviceLine, now time.Time) error {
 	if l.Fault != "" {
 		last += "  FAULT: " + oneLine(l.Fault)
 	}
+	if l.Gone {
+		last += "  GONE: the store no longer has it"
+	}
 	_, err := fmt.Fprintf(w, deviceColumns, l.Device, dash(safe(l.Platform)), heard, dash(strings.Join(l.Refused, ",")),
 		dash(strings.Join(l.Failing, ",")), dash(strings.Join(l.Unknown, ",")), last)
 	return err
@@ -121,6 +127,9 @@ func summaryTable(to io.Writer, s *admin.DeviceSummary) error {
 	fmt.Fprintf(w, "policy %s: %s", s.Policy, count(s.Devices, "device"))
 	if s.Faulty > 0 {
 		fmt.Fprintf(w, ", of %d nothing can be said: their records cannot be believed", s.Faulty)
+	}
+	if s.Gone > 0 {
+		fmt.Fprintf(w, ", %d the store no longer has", s.Gone)
 	}
 	fmt.Fprintln(w, "\n\nSIGNAL\tFAILING\tUNKNOWN")
 	for _, c := range s.Signals {

@@ -73,7 +73,13 @@ func receiverParts(s *config.Settings, store signals.Store, o *observer) (parts 
 	if err != nil {
 		return nil, nil, err
 	}
-	receiver, err := ingest.New(store, receiverOptions(s, sources, o))
+	follow, links, err := readLinks(s.Ingest.Links, o.deviceLinks())
+	if err != nil {
+		return nil, nil, err
+	}
+	options := receiverOptions(s, sources, o)
+	options.Links = links
+	receiver, err := ingest.New(store, options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,10 +87,15 @@ func receiverParts(s *config.Settings, store signals.Store, o *observer) (parts 
 	if err != nil {
 		return nil, nil, err
 	}
-	return []part{
+	parts = []part{
 		{"receiver", receiver.Run},
 		{"webhooks", func(ctx context.Context) error { return admin.Serve(ctx, listener, receiver.Handler()) }},
-	}, receiverVerbs(receiver), nil
+	}
+	if follow != nil {
+		follow.use = receiver.SetLinks
+		parts = append(parts, part{"device links", follow.run})
+	}
+	return parts, receiverVerbs(receiver), nil
 }
 
 // receiverOptions are the settings of the receiver. Its name lasts as long as host and address do, so that after a crash

@@ -45,6 +45,7 @@ type observer struct {
 	// from trustFiles.
 	distrusted *prometheus.CounterVec
 	asked      *inventoryMetrics
+	links      *linkMetrics
 }
 
 func newObserver(s config.Log) (*observer, error) {
@@ -91,6 +92,7 @@ func newObserver(s config.Log) (*observer, error) {
 	o.distrusted = counter("tiergate_store_distrusted_total", "What the store showed and was not believed, or no longer showed: "+
 		"a posture or a kind of record, and why (unsigned, regressed, forgetful, gone or contested).", "what", "why")
 	o.asked = newInventoryMetrics(o.registry)
+	o.links = newLinkMetrics(o.registry)
 	o.xdsAnswers = counter("tiergate_xds_answers_total", "What Envoy said of what it was sent.", "type", "answer")
 	return o, nil
 }
@@ -227,6 +229,7 @@ func (o *observer) ingest() ingest.Events {
 			o.deliveries.WithLabelValues(source, "discarded").Inc()
 			o.log.Warn("a dead letter was thrown away", zap.String("source", source), zap.String("id", id))
 		},
+		Joined:      o.joined,
 		Inventory:   o.inventory(),
 		SweepFailed: func(err error) { o.log.Warn("the inbox could not be read; trying again", zap.Error(err)) },
 	}

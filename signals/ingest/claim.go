@@ -17,11 +17,15 @@ type Claim struct {
 	Said []Witness `json:"said,omitempty"`
 }
 
-// Witness is the first applied delivery in which a source used a name.
+// SourceDocument begins the source of a witness that is a document of a person (signals.DeviceLink); its name follows. No
+// source has a name with a blank.
+const SourceDocument = "document "
+
+// Witness is the first applied delivery in which a source used a name, or a document that says whose name it is.
 type Witness struct {
 	Source   string    `json:"source"`
-	Delivery string    `json:"delivery"` // its id
-	At       time.Time `json:"at"`       // when it was received
+	Delivery string    `json:"delivery"` // its id; of a document, its ticket
+	At       time.Time `json:"at"`       // when it was received; of a document, when the first delivery was that it counted for
 	// With are the other names that it gave the same device, at most 16: what joined them.
 	With []signals.Alias `json:"with,omitempty"`
 }
@@ -52,29 +56,44 @@ func (c *claim) knows(source string) bool {
 	return len(c.said) >= maxSaid || slices.ContainsFunc(c.said, func(w Witness) bool { return w.Source == source })
 }
 
-// saidBy returns who uses the name, with this testimony if it is the first of its source.
+// saidBy returns who uses the name: with this testimony if it is the first of its source, and with the documents that say so.
 func (c *claim) saidBy(by testimony) []Witness {
-	if c.knows(by.source) {
-		return c.said
+	c.said = slices.Clip(c.said)
+	all := claim{alias: c.alias, said: c.said}
+	all.hear(Witness{Source: by.source, Delivery: by.delivery, At: by.received}, by.own)
+	for _, link := range by.links {
+		all.hear(Witness{Source: SourceDocument + link.Name, Delivery: link.Ticket, At: by.received}, link.Same)
 	}
-	said := Witness{Source: by.source, Delivery: by.delivery, At: by.received.Round(0).UTC()}
-	for _, other := range by.names {
+	return all.said
+}
+
+// hear notes a witness that uses these names for one device, if it is new and this name is among them.
+func (c *claim) hear(said Witness, names []signals.Alias) {
+	if !slices.Contains(names, c.alias) || c.knows(said.Source) {
+		return
+	}
+	said.At = said.At.Round(0).UTC()
+	for _, other := range names {
 		if other != c.alias && len(said.With) < maxSaid {
 			said.With = append(said.With, other)
 		}
 	}
-	return append(slices.Clone(c.said), said)
+	c.said = append(c.said, said)
 }
 
 // testimony is what one delivery says of the names of one device: sorted, each once.
 type testimony struct {
 	source, delivery string
 	received         time.Time
-	names            []signals.Alias
+	own              []signals.Alias       // as the delivery has them
+	names            []signals.Alias       // with those that documents add
+	links            []*signals.DeviceLink // these documents
 }
 
-func newTestimony(e entry, names []signals.Alias) testimony {
+func newTestimony(e entry, names []signals.Alias, links *links) testimony {
 	names = slices.Clone(names)
 	slices.SortFunc(names, signals.CompareAliases)
-	return testimony{source: e.Source, delivery: e.ID, received: e.Received, names: slices.Compact(names)}
+	by := testimony{source: e.Source, delivery: e.ID, received: e.Received, own: slices.Compact(names)}
+	by.names, by.links = links.expand(by.own)
+	return by
 }

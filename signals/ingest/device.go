@@ -36,9 +36,11 @@ func (e contestedError) Error() string {
 func (r *Receiver) settle(
 	ctx context.Context, e entry, o signals.Observation,
 ) (device signals.DeviceID, changed bool, err error) {
-	by := newTestimony(e, o.Aliases)
+	links := r.links.Load()
+	by := newTestimony(e, o.Aliases, links)
+	o.Aliases = by.names
 	for range attempts {
-		before, err := r.find(ctx, by)
+		before, err := r.find(ctx, by, links)
 		if errors.Is(err, signals.ErrConflict) {
 			continue
 		}
@@ -67,7 +69,8 @@ func (r *Receiver) settle(
 // claim is the slot of one alias: the record that says whose name it is.
 type claim struct {
 	alias    signals.Alias
-	owner    signals.DeviceID // empty: free
+	written  signals.DeviceID // empty: free
+	owner    signals.DeviceID // the device that it is, or has become part of
 	said     []Witness
 	revision signals.Revision
 }
@@ -79,17 +82,22 @@ type claim struct {
 // Another receiver may be about to write an unborn device. Retiring it therefore means to write its posture, without
 // names or facts, before its claims are given away: whoever is late then meets ErrConflict and looks again, and no fact
 // can end up on a device that nobody finds. ErrConflict from here also means: look again.
-func (r *Receiver) find(ctx context.Context, by testimony) (signals.Posture, error) {
+func (r *Receiver) find(ctx context.Context, by testimony, links *links) (signals.Posture, error) {
 	claims, err := r.claims(ctx, by.names)
 	if err != nil {
 		return signals.Posture{}, err
 	}
-	born, unborn, err := r.owners(ctx, claims)
+	born, unborn, err := r.owners(ctx, claims, links)
 	if err != nil {
+		return signals.Posture{}, err
+	}
+	if err := links.check(by.names, born); err != nil {
 		return signals.Posture{}, err
 	}
 	var chosen signals.Posture
 	switch {
+	case len(born) > 1 && by.joinable(claims, born):
+		return signals.Posture{}, r.join(ctx, claims, born, by)
 	case len(born) > 1:
 		contested := slices.DeleteFunc(claims, func(c claim) bool { return born[c.owner].Device == "" })
 		return signals.Posture{}, contestedError{contested}
@@ -135,41 +143,59 @@ func (r *Receiver) claims(ctx context.Context, aliases []signals.Alias) ([]claim
 		if err != nil {
 			return nil, err
 		}
-		claims = append(claims, claim{alias, read.Device, read.Said, record.Revision})
+		claims = append(claims, claim{alias, read.Device, read.Device, read.Said, record.Revision})
 	}
 	return claims, nil
 }
 
-// owners tells the devices that exist from those that are unborn (sorted). Retired ones are neither.
-func (r *Receiver) owners(ctx context.Context, claims []claim) (
+// owners tells the devices that exist from those that are unborn (sorted), and notes in the claims which it is. Retired ones
+// are neither, unless they became part of another. A name that was claimed for a device which by a document may not have it,
+// and does not, is free: whoever claimed it came too late.
+func (r *Receiver) owners(ctx context.Context, claims []claim, links *links) (
 	born map[signals.DeviceID]signals.Posture, unborn []signals.DeviceID, err error,
 ) {
-	ids := map[signals.DeviceID]bool{}
-	for _, c := range claims {
-		ids[c.owner] = true
+	found := map[signals.DeviceID]signals.Posture{}
+	for i := range claims {
+		found[claims[i].written] = signals.Posture{}
 	}
-	delete(ids, "")
-	born = map[signals.DeviceID]signals.Posture{}
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		posture, err := r.store.Posture(ctx, id)
-		switch {
-		case errors.Is(err, signals.ErrNotFound):
-			unborn = append(unborn, id)
-		case err != nil:
+	delete(found, "")
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		posture, err := r.follow(ctx, id)
+		if err != nil {
 			return nil, nil, err
+		}
+		if posture.Device != id {
+			if err := r.finish(ctx, id); err != nil && !errors.Is(err, signals.ErrNotFound) {
+				return nil, nil, err
+			}
+		}
+		found[id] = posture
+	}
+	born = map[signals.DeviceID]signals.Posture{}
+	for i := range claims {
+		posture := found[claims[i].written]
+		claims[i].owner = posture.Device
+		switch {
+		case claims[i].written == "":
+		case posture.Revision == 0:
+			unborn = append(unborn, posture.Device)
+		case links.apart(claims[i].alias, posture):
+			claims[i].owner = ""
 		case len(posture.Aliases) > 0:
-			born[id] = posture
+			born[posture.Device] = posture
 		}
 	}
-	return born, unborn, nil
+	slices.Sort(unborn)
+	return born, slices.Compact(unborn), nil
 }
 
 // assign gives a claim to the device and notes who says so, unless both is written already.
 func (r *Receiver) assign(ctx context.Context, c claim, device signals.DeviceID, by testimony) error {
-	if c.owner == device && c.knows(by.source) {
+	said := c.saidBy(by)
+	if c.written == device && len(said) == len(c.said) {
 		return nil
 	}
-	value, err := json.Marshal(Claim{Device: device, Said: c.saidBy(by)})
+	value, err := json.Marshal(Claim{Device: device, Said: said})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,9 @@ func (r *Receiver) undoable(e entry, err error) (reason string) {
 	if _, contested := errors.AsType[contestedError](err); contested {
 		return err.Error()
 	}
+	if _, forbidden := errors.AsType[forbiddenError](err); forbidden {
+		return err.Error()
+	}
 	if errors.Is(err, signals.ErrCorrupt) {
 		r.events.Distrusted("device", entryKey(e.Source, e.ID), err)
 		return fmt.Sprintf("what the store has of this device is not believed: %v; find out who wrote it, restore what was there "+

@@ -33,6 +33,8 @@ type Events struct {
 	// Distrusted: what the store showed is signed by nobody of ours or cannot be read, and was not built upon. what is the kind
 	// of a record, or device for a posture or the claim of a name; key is the record's, or SOURCE/ID of the delivery that met it.
 	Distrusted func(what, key string, err error)
+	// Joined: a document made two devices one. into has all that device had.
+	Joined func(device, into signals.DeviceID, document string)
 	// Inventory is told of questions to vendors.
 	Inventory InventoryEvents
 }
@@ -74,6 +76,9 @@ func (e Events) orSilent() Events {
 	}
 	if e.Distrusted == nil {
 		e.Distrusted = func(string, string, error) {}
+	}
+	if e.Joined == nil {
+		e.Joined = func(signals.DeviceID, signals.DeviceID, string) {}
 	}
 	e.Inventory = e.Inventory.orSilent()
 	return e

@@ -3,5 +3,5 @@ package ingest
 // Kinds are the kinds of all records that receivers write, and sign where the store is sealed.
 func Kinds() []string {
 	return []string{KindInbox, KindDelivery, KindDeadLetter, KindAlias, KindContested, KindReserved, KindReceiver, KindSync,
-		KindSyncPage}
+		KindSyncPage, KindJoined}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
@@ -45,6 +46,8 @@ type Options struct {
 	// Rate is how many deliveries of one source are taken per second, by this receiver; more are answered 429. Default 0:
 	// as many as come.
 	Rate float64
+	// Links are the documents about names in force at first; see SetLinks.
+	Links []signals.DeviceLink
 }
 
 const (
@@ -80,6 +83,9 @@ type Receiver struct {
 	pulls  map[string]*pulls        // of the sources that can be asked
 	syncs  map[string]chan struct{} // ... to list one now
 	census *census
+
+	links       atomic.Pointer[links]
+	joinsLooked bool // of the sweeping goroutine: what others left half joined is finished
 }
 
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -92,6 +98,7 @@ func New(store signals.Store, opts Options) (*Receiver, error) {
 		maxRemembered: opts.MaxRemembered, name: opts.Name, alone: opts.Alone,
 	}
 	r.setDefaults(opts)
+	r.SetLinks(opts.Links)
 	var faults []error
 	for _, from := range opts.Sources {
 		faults = append(faults, check(from))

@@ -133,6 +133,10 @@ func spread(d time.Duration) time.Duration {
 // first: a store may hold a read transaction open while it yields.
 func (r *Receiver) sweep(ctx context.Context) {
 	err := r.lookAround(ctx)
+	if err == nil && !r.joinsLooked {
+		err = r.finishJoins(ctx)
+		r.joinsLooked = err == nil
+	}
 	if err == nil {
 		err = r.sweepInbox(ctx)
 	}

@@ -12,7 +12,10 @@ type device struct {
 	posture *signals.Packed // the last one that could be read; nil if there was none
 	corrupt error           // why the stored one cannot be read
 	read    uint64          // the number of the last full read that it was seen in, or since
-	gone    bool            // the store no longer shows it; kept, so that nothing older comes back and its names stay its own
+	// emptied: the stored version has neither names nor facts, and the posture is what it had before, because no other device
+	// has all of that (yet).
+	emptied bool
+	gone    bool // the store no longer shows it; kept, so that nothing older comes back and its names stay its own
 }
 
 func (d *device) revision() signals.Revision {
@@ -47,6 +50,7 @@ func (r *Replica) refresh(id signals.DeviceID, read func() (signals.Posture, err
 func (r *Replica) apply(p signals.Posture) {
 	r.applying.Lock()
 	defer r.applying.Unlock()
+	emptied := false
 	if held := r.seen(p.Device); held != nil {
 		switch {
 		case p.Revision < held.revision():
@@ -55,14 +59,63 @@ func (r *Replica) apply(p signals.Posture) {
 		case p.Revision == held.revision() && held.corrupt == nil && !held.gone:
 			return
 		case held.posture != nil:
-			p = r.remind(held.posture, p)
+			emptied = len(p.Aliases)+len(p.Facts) == 0 && !r.joined(held)
+			if emptied || len(p.Aliases)+len(p.Facts) > 0 {
+				p = r.remind(held.posture, p)
+			}
 		}
 	}
+	contested := r.take(p, emptied)
+	r.letGo(p.Aliases)
+	for _, alias := range contested {
+		if len(r.aliases[alias].others) > 0 {
+			r.contested(alias)
+		}
+	}
+}
+
+// take puts a posture in place, and returns the names that it made contested.
+func (r *Replica) take(p signals.Posture, emptied bool) (contested []signals.Alias) {
 	if r.opts.OnChange != nil {
 		r.opts.OnChange(&p)
 	}
-	for _, alias := range r.swap(p.Device, signals.Pack(&p)) {
-		r.contested(alias)
+	contested = r.swap(p.Device, signals.Pack(&p))
+	r.devices[p.Device].emptied = emptied // guarded by applying
+	return contested
+}
+
+// joined tells whether a device may give up all that it said, because it became part of another: one that has every one of
+// its names, and would learn nothing from its facts. So nothing is forgotten, whoever says so.
+func (r *Replica) joined(d *device) bool {
+	before := d.posture.Posture()
+	if len(before.Aliases) == 0 {
+		return len(before.Facts) == 0
+	}
+	h := r.aliases[before.Aliases[0]]
+	for _, other := range append([]*device{h.first}, h.others...) {
+		if other == nil || other == d || other.corrupt != nil || other.gone {
+			continue
+		}
+		if _, more := other.posture.Posture().Merge(signals.Observation{Aliases: before.Aliases, Facts: before.Facts}); !more {
+			return true
+		}
+	}
+	return false
+}
+
+// letGo takes the names from devices that the store shows without any, once another has all that they had: the notices of
+// two devices come in any order.
+func (r *Replica) letGo(aliases []signals.Alias) {
+	for _, alias := range aliases {
+		h := r.aliases[alias]
+		if len(h.others) == 0 {
+			continue
+		}
+		for _, d := range append([]*device{h.first}, h.others...) {
+			if d.emptied && d.corrupt == nil && r.joined(d) {
+				r.take(signals.Posture{Device: d.posture.Device, Revision: d.revision()}, false)
+			}
+		}
 	}
 }
 

@@ -8,20 +8,22 @@ import (
 )
 
 // Held is one device of the copy. Posture is the last version that could be read, nil if there was none; Corrupt is why
-// the stored one cannot be.
+// the stored one cannot be. Gone: the store no longer shows the device, and what is here is the last that it showed; lookups
+// by its names find nothing.
 type Held struct {
 	Device  signals.DeviceID
 	Posture *signals.Packed
 	Corrupt error
+	Gone    bool
 }
 
-// All returns every device as they were at one instant, those that cannot be read too, sorted by id. It takes the memory
+// All returns every device as they were at one instant, those that cannot be read or are gone too, sorted by id. It takes the memory
 // of three words for each; postures are unpacked by the caller, one by one.
 func (r *Replica) All() []Held {
 	r.mu.RLock()
 	all := make([]Held, 0, len(r.devices))
 	for id, d := range r.devices {
-		all = append(all, Held{Device: id, Posture: d.posture, Corrupt: d.corrupt})
+		all = append(all, Held{Device: id, Posture: d.posture, Corrupt: d.corrupt, Gone: d.gone})
 	}
 	r.mu.RUnlock()
 	slices.SortFunc(all, func(a, b Held) int { return cmp.Compare(a.Device, b.Device) })
@@ -36,10 +38,10 @@ func (r *Replica) Device(id signals.DeviceID) (Held, bool) {
 	if d == nil {
 		return Held{}, false
 	}
-	return Held{Device: id, Posture: d.posture, Corrupt: d.corrupt}, true
+	return Held{Device: id, Posture: d.posture, Corrupt: d.corrupt, Gone: d.gone}, true
 }
 
-// Holders are the devices whose postures carry a name, sorted: more than one, and it is contested.
+// Holders are the devices whose postures carry a name, sorted, also one that is gone: more than one, and it is contested.
 func (r *Replica) Holders(alias signals.Alias) []signals.DeviceID {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -16,7 +16,9 @@ type Device struct {
 	AsOf     time.Time        `json:"asOf"` // when the copy was last in sync with the store; ages are up to now
 	// Fault says why the stored record cannot be believed; every decision on the device is then refused, and what follows
 	// is the last that could be read.
-	Fault string       `json:"fault,omitempty"`
+	Fault string `json:"fault,omitempty"`
+	// Gone: the store no longer has the device, every decision on it is refused, and what follows is the last that it showed.
+	Gone  bool         `json:"gone,omitempty"`
 	Names []DeviceName `json:"names"`
 	// WhyFault says why the reasons of names cannot be read from here.
 	WhyFault string           `json:"whyFault,omitempty"`
@@ -52,6 +54,7 @@ type DeviceLine struct {
 	Unknown   []string         `json:"unknown,omitempty"`
 	Refused   []string         `json:"refused,omitempty"` // the tiers that refuse it, whoever uses it
 	Fault     string           `json:"fault,omitempty"`   // its record cannot be believed
+	Gone      bool             `json:"gone,omitempty"`    // the store no longer has it; the rest is the last that it showed
 }
 
 // DeviceSummary is GET /v1/devices?summary=true: why devices fail, in numbers.
@@ -59,6 +62,7 @@ type DeviceSummary struct {
 	Policy  string        `json:"policy"`
 	Devices int           `json:"devices"` // that the filters leave
 	Faulty  int           `json:"faulty"`  // of them, whose record cannot be believed: neither failing nor passing
+	Gone    int           `json:"gone"`    // of them, that the store no longer has: likewise
 	Signals []SignalCount `json:"signals"`
 	Tiers   []TierCount   `json:"tiers"`
 }
