@@ -99,7 +99,9 @@ prove: ## What takes long: everything three times in random order, with races; 1
 	  -timeout 30m ./signals/ingest
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(DamagedFile|KilledWhileWriting|DiskFull)$$' -timeout 15m ./signals/boltstore
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(Shaken.*|DecisionsUnderTrouble|.*Failover)$$' -timeout 30m ./signals/redisstore
+	@TIERGATE_STORED=1000000 go test -count=1 -v -run '^TestManyDevices$$' -timeout 30m ./signals/redisstore
 	@TIERGATE_DELIVERIES=10000 TIERGATE_KILLS=20 go test -count=1 -v -run '^TestReceiverIsKilled$$' -timeout 15m ./e2e
+	@TIERGATE_CHANGES=200 TIERGATE_CUTS=5 go test -count=1 -v -run '^TestWebhookReachesEverySidecar$$' -timeout 15m ./e2e
 	@go test -run '^$$' -bench Durable -benchtime 20000x ./signals/ingest
 	@$(MAKE) fuzz FUZZTIME=1m
 

@@ -87,3 +87,46 @@ func TestEnvoyWithoutTiergate(t *testing.T) {
 	}
 	eventually(t, s, ask, http.StatusOK)
 }
+
+// TestSidecarStartsWithoutStore: a sidecar that is started while the store is down knows no device, so it answers 503 where
+// one is looked at, and decides where none is; when the store is back it is as it was.
+func TestSidecarStartsWithoutStore(t *testing.T) {
+	t.Parallel()
+	s := aCompany(t, stage.StoreRedis)
+	known := stage.Request{As: "ana", Host: stage.PortalHost}
+	workload := stage.Request{As: "deployer", Host: stage.PayrollHost, Path: "/admin/x"}
+	eventually(t, s, workload, http.StatusOK)
+	for _, name := range []string{"valkey", "serve"} {
+		if err := s.Kill(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready := make(chan error, 1)
+	go func() { ready <- s.Restart(soon(t, 30*time.Second), "serve") }() // it is not ready before it has read the store once
+	began := time.Now()
+	eventually(t, s, workload, http.StatusOK)
+	started := time.Since(began)
+	for range 20 {
+		if answer := s.Ask(soon(t, 10*time.Second), known); answer.Status != http.StatusServiceUnavailable || answer.Reason() != "store-unreachable" {
+			t.Fatalf("a device that nobody can look up: %d %s", answer.Status, answer.Reason())
+		}
+		if answer := s.Ask(soon(t, 10*time.Second), workload); answer.Status != http.StatusOK {
+			t.Fatalf("a workload during the outage: %d %s", answer.Status, answer.Reason())
+		}
+	}
+	select {
+	case err := <-ready:
+		t.Fatalf("it calls itself ready, and knows no device: %v", err)
+	default:
+	}
+	began = time.Now()
+	if err := s.Restart(soon(t, 20*time.Second), "valkey"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, known, http.StatusOK)
+	t.Logf("without a store it decides %v after its start; the laptop is admitted %v after the store's",
+		started.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	if err := <-ready; err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,13 @@ import (
 	"github.com/tiergate/tiergate/signals/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // those that are parallel wait for the disk, not for processors
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openAt(t testing.TB, file string, reach int) *Store {
 	t.Helper()
@@ -31,6 +38,7 @@ func openAt(t testing.TB, file string, reach int) *Store {
 func fresh(t testing.TB) *Store { return openAt(t, filepath.Join(t.TempDir(), "store.db"), reach) }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) signals.Store { return fresh(t) }, storetest.Hooks{
 		Reopen: func(t *testing.T, s signals.Store) signals.Store {
 			if err := s.Close(); err != nil {
@@ -193,6 +201,7 @@ func TestRenewedRecordsStay(t *testing.T) {
 // TestFailedCommitChangesNothing: when the disk refuses, memory, watchers and file still agree, and the store
 // recovers.
 func TestFailedCommitChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {
 		t.Fatal(err)
@@ -218,6 +227,7 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 }
 
 func TestPingNeedsAWritableFile(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	s.db.MaxSize = 1
 	if err := s.db.Update(func(tx *bolt.Tx) error { return nil }); err != nil {

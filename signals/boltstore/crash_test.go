@@ -20,6 +20,7 @@ const crashFile = "TIERGATE_TEST_CRASH_FILE"
 
 // TestKilledWhileWriting: killed at any moment, the file opens again and has everything that was acknowledged.
 func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
 	if file := os.Getenv(crashFile); file != "" {
 		writeForever(t, file)
 		return

@@ -56,6 +56,7 @@ func lived(t *testing.T) (file string, truth map[signals.DeviceID]signals.Postur
 // last. It never shows a device without its alarm, an older version, or no device; a record is the one that was written,
 // or none.
 func TestDamagedFile(t *testing.T) {
+	t.Parallel()
 	file, truth := lived(t)
 	good, err := os.ReadFile(file)
 	if err != nil {
@@ -141,6 +142,7 @@ func survives(t *testing.T, file string, truth map[signals.DeviceID]signals.Post
 
 // A file of the layout before this one has no sum: it is taken as it is once, and guarded from then on.
 func TestLayoutWithoutSum(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ func TestOpenSaysWhy(t *testing.T) {
 }
 
 func TestOpenRefusesASecondOwner(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	began := time.Now()
 	_, err := Open(s.file)

@@ -13,6 +13,7 @@ import (
 
 // TestSealedStore: signed or not, a store is a store.
 func TestSealedStore(t *testing.T) {
+	t.Parallel()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

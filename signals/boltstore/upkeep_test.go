@@ -27,6 +27,7 @@ func plantMeta(t *testing.T, s *Store, key, value string) {
 
 // A backup while writers write is a store of one instant, and replaces nothing.
 func TestBackupWhileWriting(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int)
@@ -71,6 +72,7 @@ func TestBackupWhileWriting(t *testing.T) {
 }
 
 func TestCheckNamesWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	for i := range 3 {
 		r := signals.Record{Kind: "alias", Key: fmt.Sprint(i), Revision: 1, Value: []byte("v")}
@@ -100,6 +102,7 @@ func TestCheckNamesWhatCannotBeRead(t *testing.T) {
 
 // Compact keeps everything, gives space back, and wants the file for itself.
 func TestCompact(t *testing.T) {
+	t.Parallel()
 	file, truth := lived(t)
 	s := openAt(t, file, reach)
 	for i := range 100 {
@@ -135,6 +138,7 @@ func TestCompact(t *testing.T) {
 
 // Who waited for the lock of a file that was replaced meanwhile does not write into the old one.
 func TestOpenOfAReplacedFile(t *testing.T) {
+	t.Parallel()
 	s := fresh(t)
 	opened := make(chan error, 1)
 	go func() {

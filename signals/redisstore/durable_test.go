@@ -23,8 +23,10 @@ func says(t *testing.T, err error, words ...string) {
 }
 
 func TestWaitAOF(t *testing.T) {
+	t.Parallel()
 	for _, fsync := range []string{"always", "everysec"} {
 		t.Run(fsync, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, "--appendfsync", fsync).open(t, func(o *Options) { o.WaitAOF = 1 })
 			if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {
 				t.Fatal(err)
@@ -46,6 +48,7 @@ func TestWaitAOF(t *testing.T) {
 // TestNotSynced: the server answers [0 0] and no error. The write must fail, and so must the retry, which finds
 // its own first attempt: a conflict would be taken for "is already stored".
 func TestNotSynced(t *testing.T) {
+	t.Parallel()
 	live := serve(t, "--appendfsync", "no")
 	s, err := New(Options{Address: live.socket, WaitAOF: 1})
 	if err != nil {
@@ -77,6 +80,7 @@ func TestNotSynced(t *testing.T) {
 }
 
 func TestNoAppendOnlyFile(t *testing.T) {
+	t.Parallel()
 	live := serve(t, "--appendonly", "no")
 	_, err := Open(t.Context(), Options{Address: live.socket, WaitAOF: 1})
 	says(t, err, "appendonly yes", "waitAOF: 0", live.socket)
@@ -131,6 +135,7 @@ func refusedEverywhere(t *testing.T, o Options) {
 
 // TestACL: a user that may only read postures can do all that a replica does, and is told what it may not.
 func TestACL(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	admin := live.open(t, nil)
 	if err := admin.PutPosture(t.Context(), small("a", 1), 0); err != nil {

@@ -45,6 +45,7 @@ func eventually(t testing.TB, what string, call func() error) {
 }
 
 func TestServerKilledAndBack(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {
@@ -189,6 +190,7 @@ func flushing(t *testing.T, s *Store, happens func()) error {
 // TestFlushedServer: whoever watches an emptied server is told, whether or not somebody writes to it again, and so
 // is who comes back with a cursor from before.
 func TestFlushedServer(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	fill := func() signals.Cursor {
@@ -225,6 +227,7 @@ func TestFlushedServer(t *testing.T) {
 
 // TestLostTail: after a failover that lost its last writes, later writes have other predecessors than those seen.
 func TestLostTail(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	stream := tag(shardOf("a")) + postures.changes

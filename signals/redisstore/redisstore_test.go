@@ -152,6 +152,7 @@ func cursorOf(t *testing.T, s *Store) signals.Cursor {
 // TestWrongTypeElsewhereWritesNothing: a script is not rolled back, so it must find a damaged index or stream
 // before it writes the value.
 func TestWrongTypeElsewhereWritesNothing(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	at := tag(shardOf("a"))
@@ -197,6 +198,7 @@ func TestAKeyLiesInOneSlot(t *testing.T) {
 
 // TestExpiredRecordsLeaveTheIndex: the index must not keep what the server has long forgotten.
 func TestExpiredRecordsLeaveTheIndex(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	for i := range 300 {
@@ -253,6 +255,7 @@ func TestLoadsManyInPages(t *testing.T) {
 // TestValueAppearsBetweenTwoQuestions: GETRANGE found nothing, then somebody wrote, and EXISTS says yes. That is a
 // value like any other, not an empty one.
 func TestValueAppearsBetweenTwoQuestions(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s, writer := live.open(t, nil), live.open(t, nil)
 	var once sync.Once

@@ -46,6 +46,7 @@ func openSidecar(t *testing.T, live *server) *Store {
 // one sidecar noted another knows, also after the server was away; meanwhile what is new cannot be found out, and what was
 // seen stays a replay.
 func TestASidecarNotesProofs(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	admin := live.open(t, nil)
 	if err := admin.PutPosture(t.Context(), small("a", 1), 0); err != nil {
@@ -102,6 +103,7 @@ func TestASidecarNotesProofs(t *testing.T) {
 
 // TestProofsLeaveTheServer: what has aged out takes no room, neither its value nor its place in the index.
 func TestProofsLeaveTheServer(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	s := live.open(t, nil)
 	for i := range 64 {

@@ -12,6 +12,7 @@ import (
 // TestVouch switches a store on that was unsealed until now: everything in it counts afterwards, under later revisions, and a
 // second time there is nothing to do. What a lost key has signed is signed anew, not twice.
 func TestVouch(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	raw, ctx := live.open(t, nil), t.Context()
 	ours, lost := newKey(t), newKey(t)
@@ -82,6 +83,7 @@ func (l *late) PutPosture(ctx context.Context, p signals.Posture, expected signa
 
 // TestVouchMeetsAReceiver: what was written meanwhile is not overwritten; and a store that fails is said.
 func TestVouchMeetsAReceiver(t *testing.T) {
+	t.Parallel()
 	live := serve(t)
 	raw, key := live.open(t, nil), newKey(t)
 	if err := raw.PutPosture(t.Context(), small("a", 5), 0); err != nil {
