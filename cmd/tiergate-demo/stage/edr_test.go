@@ -147,6 +147,13 @@ func (d *durable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// answer changes what a delivery is answered; one that its sender gave up may still be under way.
+func (d *durable) answer(status int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status = status
+}
+
 func newDurable(t *testing.T, s *Stage) *durable {
 	t.Helper()
 	d := &durable{s: s, status: http.StatusAccepted, attempts: map[string]int{}, bodies: map[string]string{}, lives: map[int]bool{}}
@@ -189,11 +196,11 @@ func TestFlood(t *testing.T) {
 func TestFloodGivesUp(t *testing.T) {
 	s := newEDRStage(t)
 	d := newDurable(t, s)
-	d.status = http.StatusBadRequest
+	d.answer(http.StatusBadRequest)
 	if _, err := s.Flood(t.Context(), 20, 1); err == nil || !strings.Contains(err.Error(), "answered 400 to a good delivery") {
 		t.Errorf("refused: %v", err)
 	}
-	d.status = http.StatusAccepted
+	d.answer(http.StatusAccepted)
 	s.Store = StoreRedis // whose receiver is ingest, which does not run
 	if _, err := s.Flood(t.Context(), 20, 1); err == nil || !strings.HasPrefix(err.Error(), "ingest is not running") {
 		t.Errorf("nothing to kill: %v", err)
