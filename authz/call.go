@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/token"
 )
 
 // Limits of what one Check may carry. Envoy's own default limit on all request headers is 60 KiB and 100 headers.
@@ -37,6 +38,8 @@ type Call struct {
 	Principal          string   // source.principal: the first URI SAN, as Envoy read it
 	Route, Table       string   // Envoy's choice of route and the digest of the table that it chose from
 	Malformed          string   // why no decision can be made on this message; empty if one can
+
+	credential token.Credential // what the token is judged with; here, because it would else be made anew for each request
 }
 
 // metadataVouched is where Envoy's JWT filter leaves what it has verified (the filter's canonical name:

@@ -18,10 +18,11 @@ func (s *Server) proven(call *Call, holder identity.Thumbprint, at time.Time) (t
 	case s.opts.Tokens == nil:
 		return token.Proof{}, errors.New("an access token came, and the settings name nobody whose tokens count")
 	}
-	return s.opts.Tokens.Judge(&token.Credential{
+	call.credential = token.Credential{
 		Scheme: scheme, Token: raw, Certificate: holder, Proofs: call.Proofs, Vouched: call.Vouched,
 		Target: token.Target{Method: call.Method, Scheme: call.Scheme, Host: call.Host, Path: call.Path},
-	}, at)
+	}
+	return s.opts.Tokens.Judge(&call.credential, at)
 }
 
 // usedBefore asks for a proof that counts once whether it was used, and notes that it is now. It is nil if it was not.
