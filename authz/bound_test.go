@@ -65,8 +65,9 @@ func (f *fleet) server(t testing.TB, required bool) *Server {
 		t.Fatal(err)
 	}
 	s := New(Options{Peers: authority, Tokens: verifier, Events: Events{Decided: func(d *Decision) {
+		kept := *d // a Decision ends with the call
 		select {
-		case f.told <- d:
+		case f.told <- &kept:
 		default:
 		}
 	}}})

@@ -27,6 +27,8 @@ const (
 type exchange struct {
 	message mem.Buffer // held while the Call is in use, whose texts are parts of it
 	reader  reader
+	// decision is of this exchange and ends with it; it is large, and would else be made anew for each request.
+	decision Decision
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -47,6 +49,7 @@ func (x *exchange) drop() {
 // release ends the exchange: from here on the bytes are somebody else's.
 func (x *exchange) release() {
 	x.reader.clear()
+	x.decision = Decision{}
 	x.drop()
 	exchanges.Put(x)
 }

@@ -34,7 +34,7 @@ func TestNoDecisionMixesTwoGenerations(t *testing.T) {
 				older := policies[i%2]
 				call := &Call{Method: "GET", Host: "app.example", Path: "/x", Authorization: []string{"Bearer good"},
 					Route: routeOf[older.Digest()], Table: older.Table().Digest()}
-				s.decide(call, "id", time.Now())
+				s.decide(&Decision{}, call, "id", time.Now())
 			}
 		})
 	}

@@ -105,7 +105,8 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 			wire = respondWire(&Decision{ID: id, At: start, Verdict: verdict})
 		}
 	}()
-	decision := s.decide(x.call(s.opts.StockCodec), id, start)
+	decision := &x.decision
+	s.decide(decision, x.call(s.opts.StockCodec), id, start)
 	if s.opts.StockCodec {
 		return respondWire(decision)
 	}
@@ -120,7 +121,7 @@ func (s *Server) recordDefect(id string, at time.Time, verdict policy.Verdict) {
 }
 
 // decide is the way of one request: who, in what state, what the policy says, on record.
-func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
+func (s *Server) decide(decision *Decision, call *Call, id string, at time.Time) {
 	gen := s.current.Load() // one generation for the whole request
 	in := policy.Input{At: at, Request: policy.Request{
 		Method: call.Method, Host: call.Host, Path: call.Path, Malformed: call.Malformed,
@@ -131,9 +132,8 @@ func (s *Server) decide(call *Call, id string, at time.Time) *Decision {
 		in.Device = s.reading(gen, &in.Subject)
 	}
 	verdict := gen.evaluate(&in)
-	decision := s.settle(id, gen, &in, verdict)
+	s.settle(decision, id, gen, &in, verdict)
 	decision.DPoP = decision.Verdict.Outcome != policy.Allow && call.sentByKey()
-	return decision
 }
 
 // chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
@@ -212,17 +212,16 @@ func (s *Server) lookup(gen *generation, name signals.Alias) policy.Device {
 }
 
 // settle puts the verdict on record, and stands by what could be put there.
-func (s *Server) settle(id string, gen *generation, in *policy.Input, verdict policy.Verdict) *Decision {
+func (s *Server) settle(d *Decision, id string, gen *generation, in *policy.Input, verdict policy.Verdict) {
 	took := s.opts.Now().Sub(in.At)
 	if s.opts.Evidence != nil || verdict.Evidence == policy.EvidenceRequired {
 		verdict = s.opts.Evidence.Settle(&evidence.Record{ID: id, Took: took, Policy: gen.digest(), Input: *in, Verdict: verdict})
 	}
-	d := &Decision{ID: id, At: in.At, Took: took, Request: in.Request, Subject: in.Subject, Verdict: verdict}
+	*d = Decision{ID: id, At: in.At, Took: took, Request: in.Request, Subject: in.Subject, Verdict: verdict}
 	if device, _, known := in.Device.Version(); known {
 		d.Device = string(device)
 	}
 	s.opts.Events.decided(d)
-	return d
 }
 
 // SetPolicy brings a policy into force. Every device is assessed ahead of the swap; requests go on with the old policy
@@ -276,6 +275,9 @@ func (s *Server) PostureRemoved(device signals.DeviceID) {
 		s.pending.assessments.Delete(device)
 	}
 }
+
+// Randomness for ids is had for 16 at a time, which saves a system call for each: a decision's id is no secret.
+var _ = func() struct{} { uuid.EnableRandPool(); return struct{}{} }()
 
 // newDecisionID is a UUIDv7: sortable by time. Without randomness from the system there is still an id, of zeros.
 func newDecisionID() string {
