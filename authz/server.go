@@ -277,7 +277,7 @@ func (s *Server) PostureRemoved(device signals.DeviceID) {
 }
 
 // Randomness for ids is had for 16 at a time, which saves a system call for each: a decision's id is no secret.
-var _ = func() struct{} { uuid.EnableRandPool(); return struct{}{} }()
+func init() { uuid.EnableRandPool() }
 
 // newDecisionID is a UUIDv7: sortable by time. Without randomness from the system there is still an id, of zeros.
 func newDecisionID() string {
