@@ -181,7 +181,8 @@ func underTrouble(t *testing.T, p *proxy, live *server, lasts time.Duration, beg
 		t.Name()[len("TestDecisionsUnderTrouble/"):], lasts, len(took), p99.Round(10*time.Microsecond),
 		took[len(took)-1].Round(10*time.Microsecond), before, most, wrong)
 	// How long it took is a figure, and a fault only where nothing else runs (make prove).
-	if wrong > 0 || prove && p99 > 100*time.Millisecond || most > before+150 {
+	// Of each write that was begun, the proxy of this very process may hold a connection that hangs.
+	if wrong > 0 || prove && p99 > 100*time.Millisecond || most > before+150+refused {
 		t.Error("that is too much")
 	}
 	healed := time.Now()
