@@ -10,10 +10,8 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -56,17 +54,7 @@ func decides(t *testing.T, s signals.Postures) *decider {
 
 func (d *decider) allows(t *testing.T, serial string) bool {
 	t.Helper()
-	response, err := d.checks.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
-		Source: &authv3.AttributeContext_Peer{Principal: serial},
-		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-			Method: "GET", Host: "app.example", Path: "/x", HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
-				{Key: "authorization", RawValue: []byte("Bearer x")}}},
-		}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return codes.Code(response.GetStatus().GetCode()) == codes.OK
+	return admits(t, d.checks, serial)
 }
 
 // laptop is a device with its facts as of an instant.

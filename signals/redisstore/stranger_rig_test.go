@@ -206,7 +206,13 @@ func laptopPolicy(t *testing.T) *policy.Policy {
 // allowed asks for a device.
 func (w *wired) allowed(t *testing.T, serial string) bool {
 	t.Helper()
-	response, err := w.checks.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+	return admits(t, w.checks, serial)
+}
+
+// admits asks an ext_authz service whether a device is let in.
+func admits(t *testing.T, checks authv3.AuthorizationClient, serial string) bool {
+	t.Helper()
+	response, err := checks.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Source: &authv3.AttributeContext_Peer{Principal: serial},
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 			Method: "GET", Host: "app.example", Path: "/x", HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
