@@ -21,18 +21,6 @@ func newDeadLetter() *cobra.Command {
 	return c
 }
 
-// deadLetterSocket reads the settings for the place of the receiver's socket, once it is clear how to print the answer.
-func deadLetterSocket(file, form string) (string, error) {
-	if err := checkOutput(form); err != nil {
-		return "", err
-	}
-	settings, err := loadSettings(file)
-	if err != nil {
-		return "", err
-	}
-	return receiverSocket(settings)
-}
-
 func newDeadLetterList() *cobra.Command {
 	var file, source, format string
 	var since time.Duration
@@ -42,7 +30,7 @@ func newDeadLetterList() *cobra.Command {
 	c.Flags().StringVar(&source, "source", "", "only of this `SOURCE`")
 	c.Flags().DurationVar(&since, "since", 0, "only those received within this `DURATION`, such as 24h")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		socket, err := deadLetterSocket(file, format)
+		socket, err := socketOf(receiverSocket, file, format)
 		if err != nil {
 			return err
 		}
@@ -102,7 +90,7 @@ func newDeadLetterShow() *cobra.Command {
 	outputFlag(c, &format)
 	c.Flags().BoolVar(&body, "body", false, "print the body alone, byte for byte")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		socket, err := deadLetterSocket(file, format)
+		socket, err := socketOf(receiverSocket, file, format)
 		if err != nil {
 			return err
 		}
@@ -183,7 +171,7 @@ func (v *deadLetterVerb) run(c *cobra.Command, args []string) error {
 	case !v.all:
 		order.Source, order.ID = args[0], args[1]
 	}
-	socket, err := deadLetterSocket(v.file, v.form)
+	socket, err := socketOf(receiverSocket, v.file, v.form)
 	if err != nil {
 		return err
 	}

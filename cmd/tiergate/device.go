@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,17 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tiergate/tiergate/cmd/tiergate/admin"
-	"github.com/tiergate/tiergate/config"
 )
 
 func newDevice() *cobra.Command {
 	return group("device", "See what is known of devices, and why", newDeviceGet(), newDeviceList())
-}
-
-// sidecarSocket is where `serve` of these settings listens for verbs.
-func sidecarSocket(s *config.Settings) (string, error) {
-	sockets, err := s.Sockets()
-	return sockets.Admin, err
 }
 
 func newDeviceGet() *cobra.Command {
@@ -41,14 +33,7 @@ func newDeviceGet() *cobra.Command {
 	configFlag(c, &file, true)
 	outputFlag(c, &form)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := checkOutput(form); err != nil {
-			return err
-		}
-		settings, err := loadSettings(file)
-		if err != nil {
-			return err
-		}
-		socket, err := sidecarSocket(settings)
+		socket, err := socketOf(sidecarSocket, file, form)
 		if err != nil {
 			return err
 		}
@@ -101,11 +86,7 @@ func newDeviceList() *cobra.Command {
 		if err := errors.Join(checkOutput(form), q.check(c)); err != nil {
 			return usageError{err}
 		}
-		settings, err := loadSettings(file)
-		if err != nil {
-			return err
-		}
-		socket, err := sidecarSocket(settings)
+		socket, err := socketOf(sidecarSocket, file, form)
 		if err != nil {
 			return err
 		}
@@ -185,39 +166,4 @@ func (q *deviceQuestion) ask(ctx context.Context, socket string, w io.Writer, fo
 		return deviceLineRow(out, &line, time.Now())
 	})
 	return errors.Join(err, out.Flush())
-}
-
-// maxAdminLine bounds one line of a list: a device of hundreds of names still fits.
-const maxAdminLine = 1 << 20
-
-// eachAdminLine reads a list of any length line by line. The last line of an answer that broke off is an error.
-func eachAdminLine(ctx context.Context, socket, path string, yield func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://tiergate"+path, nil)
-	if err != nil {
-		return err
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}
-	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		if err == nil {
-			_ = resp.Body.Close() // it is asked again, for the text of its refusal
-		}
-		var none any
-		return askAdmin(ctx, socket, http.MethodGet, path, nil, &none)
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxAdminLine)
-	for lines.Scan() {
-		if err := yield(lines.Bytes()); err != nil {
-			return err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("the list broke off: %w", err)
-	}
-	return nil
 }
