@@ -36,6 +36,7 @@ func BenchmarkDurable(b *testing.B) {
 func durable(b *testing.B, store signals.Store, alone bool) {
 	var done atomic.Int64
 	events := ingest.Events{Applied: func(string, string, signals.DeviceID, bool, time.Duration) { done.Add(1) }}
+	events.Refused = func(_ string, status int, reason string) { b.Errorf("%d: %s", status, reason) }
 	r := receiver(b, store, &diary{}, func(o *ingest.Options) { o.Events, o.Alone, o.MaxInbox = events, alone, 1_000_000 })
 	requests := make([]*http.Request, b.N)
 	for i := range requests {
@@ -53,6 +54,7 @@ func durable(b *testing.B, store signals.Store, alone bool) {
 				w := &answered{}
 				if handler.ServeHTTP(w, requests[i]); w.status != http.StatusAccepted {
 					b.Errorf("delivery %d: %d", i, w.status)
+					done.Add(1) // nobody applies it
 				}
 			}
 		})

@@ -48,6 +48,16 @@ func (s *severed) PutRecord(ctx context.Context, r signals.Record, expected sign
 	return s.Store.PutRecord(ctx, r, expected)
 }
 
+func (s *severed) Exchange(ctx context.Context, put signals.Record, remove string, expected signals.Revision) error {
+	if err := s.cut(); err != nil {
+		return err
+	}
+	if below, ok := s.Store.(signals.Exchanger); ok {
+		return below.Exchange(ctx, put, remove, expected)
+	}
+	return errors.ErrUnsupported
+}
+
 func (s *severed) DeleteRecord(ctx context.Context, kind, key string, expected signals.Revision) error {
 	if err := s.cut(); err != nil {
 		return err
@@ -58,6 +68,7 @@ func (s *severed) DeleteRecord(ctx context.Context, kind, key string, expected s
 // TestThreeReceiversOnOneValkey: deliveries (1,500; TIERGATE_SHARED) through three doors are each applied once, each receiver does its part of
 // the work, and one that dies in the middle takes nothing with it.
 func TestThreeReceiversOnOneValkey(t *testing.T) {
+	t.Parallel()
 	n := fromEnv(t, "TIERGATE_SHARED", 1500)
 	open := valkey(t)
 	// The receivers' clocks are a second apart.

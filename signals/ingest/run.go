@@ -72,14 +72,18 @@ func (r *Receiver) workOn(ctx context.Context, key string) {
 // offerIfOurs queues an entry that lies in the inbox. One that is nobody's is found by whoever sweeps first.
 func (r *Receiver) offerIfOurs(e entry) {
 	if r.alone || e.Owner == r.name {
-		r.offer(entryKey(e.Source, e.ID))
+		r.offer(&e)
 		return
 	}
 	r.signalTrouble()
 }
 
 // offer queues an entry that is ours.
-func (r *Receiver) offer(key string) { r.queues.add(key) }
+func (r *Receiver) offer(e *entry) {
+	if key := entryKey(e.Source, e.ID); !r.queues.holds(key) {
+		r.queues.add(key, r.lines(e))
+	}
+}
 
 func (r *Receiver) signalTrouble() {
 	select {
@@ -148,7 +152,7 @@ func (r *Receiver) sweep(ctx context.Context) {
 
 func (r *Receiver) sweepInbox(ctx context.Context) error {
 	before, found := r.room.begin(), map[string]int{}
-	var free []string
+	var free claimable
 	var unsigned []signals.Record
 	_, err := r.store.EachRecord(ctx, KindInbox, func(record signals.Record) error {
 		from, _ := splitKey(record.Key)
@@ -160,16 +164,16 @@ func (r *Receiver) sweepInbox(ctx context.Context) error {
 		if r.queues.holds(record.Key) {
 			return nil
 		}
-		switch mine, claimable := r.judge(record); {
+		switch e, mine, unowned := r.judge(record); {
 		case mine:
-			r.queues.add(record.Key)
-		case claimable:
-			free = append(free, record.Key)
+			r.queues.add(record.Key, r.lines(&e))
+		case unowned:
+			free.add(record.Key, r.lines(&e))
 		}
 		return nil
 	})
 	r.buryUnsigned(ctx, unsigned)
-	for _, key := range free { // also those that were read before it failed
+	for _, key := range free.inTurns() { // also those that were read before it failed
 		if from, _ := splitKey(key); r.queues.length(from) >= claimUpTo {
 			r.queues.leftSome()
 			continue

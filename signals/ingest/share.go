@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,15 +144,39 @@ func (r *Receiver) owner(source string) string {
 
 // judge tells whether an inbox entry is ours to work on, and else whether nobody works on it. One that cannot be read is
 // anybody's: to bury it twice does no harm.
-func (r *Receiver) judge(record signals.Record) (mine, claimable bool) {
+func (r *Receiver) judge(record signals.Record) (e entry, mine, unowned bool) {
 	e, readable := readEntry(record)
 	if r.alone || !readable || e.Owner == r.name {
-		return true, false
+		return e, true, false
 	}
 	if _, known := r.sources[e.Source]; !known && r.now().Sub(e.Received) < strayFor {
-		return false, false // a receiver with newer settings may know it
+		return e, false, false // a receiver with newer settings may know it
 	}
-	return false, !r.isLive(e.Owner)
+	return e, false, !r.isLive(e.Owner)
+}
+
+// claimable are entries that nobody works on, with what they are to be claimed by: of a flood from one device no more, at
+// first, than of every other device.
+type claimable struct {
+	keys  []string
+	ranks map[string]int
+	lines map[line]int // how many there are
+}
+
+func (c *claimable) add(key string, lines []line) {
+	if c.ranks == nil {
+		c.ranks, c.lines = map[string]int{}, map[line]int{}
+	}
+	for _, l := range lines {
+		c.ranks[key] = max(c.ranks[key], c.lines[l])
+		c.lines[l]++
+	}
+	c.keys = append(c.keys, key)
+}
+
+func (c *claimable) inTurns() []string {
+	slices.SortStableFunc(c.keys, func(a, b string) int { return c.ranks[a] - c.ranks[b] })
+	return c.keys
 }
 
 func readEntry(record signals.Record) (e entry, ok bool) {
@@ -168,10 +193,10 @@ func (r *Receiver) claim(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if _, claimable := r.judge(record); !claimable {
+	e, _, unowned := r.judge(record)
+	if !unowned {
 		return nil
 	}
-	e, _ := readEntry(record)
 	e.Owner = r.name
 	value, err := json.Marshal(e)
 	if err != nil {
@@ -184,7 +209,7 @@ func (r *Receiver) claim(ctx context.Context, key string) error {
 		return nil // another one was faster, or it is dealt with
 	}
 	if err == nil {
-		r.queues.add(key)
+		r.queues.add(key, r.lines(&e))
 	}
 	return err
 }

@@ -113,7 +113,8 @@ func TestAFloodThroughOneDoorIsShared(t *testing.T) {
 		diaries := map[string]*diary{"a": {}, "b": {}, "c": {}}
 		receivers := map[string]*ingest.Receiver{}
 		for _, name := range []string{"c", "b", "a"} { // a looks around last, and so sees the others
-			receivers[name] = receiver(t, slow, diaries[name], named(name))
+			few := func(o *ingest.Options) { o.Workers = 8 } // so that it lasts longer than until the others look again
+			receivers[name] = receiver(t, slow, diaries[name], named(name), few)
 			stop := start(t, receivers[name])
 			defer stop()
 			synctest.Wait()
