@@ -32,7 +32,14 @@ var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 func (r *Receiver) process(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
+	var known error
+	asked := make(chan struct{})
+	go func() { // beside the other question
+		defer close(asked)
+		_, known = r.remembered(ctx, key)
+	}()
 	record, err := r.store.Record(ctx, KindInbox, key)
+	<-asked
 	if errors.Is(err, signals.ErrNotFound) {
 		return nil // another receiver was faster
 	}
@@ -46,11 +53,11 @@ func (r *Receiver) process(ctx context.Context, key string) error {
 	if !r.alone && e.Owner != r.name {
 		return nil // another receiver took us for dead, and works on it now
 	}
-	switch _, err := r.remembered(ctx, key); {
-	case err == nil:
+	switch {
+	case known == nil:
 		return r.forget(ctx, record)
-	case !errors.Is(err, signals.ErrNotFound):
-		return err
+	case !errors.Is(known, signals.ErrNotFound):
+		return known
 	}
 	reason, err := r.apply(ctx, e)
 	if err != nil {
@@ -64,10 +71,7 @@ func (r *Receiver) process(ctx context.Context, key string) error {
 		}
 		r.events.DeadLettered(e.Source, e.ID, reason)
 	}
-	if err := r.remember(ctx, key, e.Body); err != nil {
-		return err
-	}
-	return r.forget(ctx, record)
+	return r.finished(ctx, record, e.Body)
 }
 
 // buryUnreadable keeps the bytes of an entry that is none. It is not remembered: if the sender sends again, the better.

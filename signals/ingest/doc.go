@@ -8,6 +8,6 @@
 // refuses to take stays in the inbox, and is tried again.
 //
 // Sources take turns, and each has bounds of its own, beyond which it is answered 429 (room.go, remembered.go). Within a
-// source it is first come, first served: which device a delivery is about is known only after it was read. Several
+// source its devices take turns, and what one device sends is applied in the order in which it came (lines.go). Several
 // receivers on one store share the work by leases (share.go). A dead letter can be retried (deadletters.go).
 package ingest

@@ -156,19 +156,37 @@ func (r *Receiver) remembered(ctx context.Context, key string) (memory, error) {
 }
 
 // remember notes that a delivery was dealt with; that it was noted before is fine.
-func (r *Receiver) remember(ctx context.Context, key string, body []byte) error {
+func (r *Receiver) remember(ctx context.Context, note signals.Record) error {
+	err := r.store.PutRecord(ctx, note, 0)
+	if errors.Is(err, signals.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// finished notes that a delivery was dealt with, and then takes it out of the inbox; in one step where the store can.
+func (r *Receiver) finished(ctx context.Context, waited signals.Record, body []byte) error {
 	value, err := json.Marshal(memory{Digest: digest(body)})
 	if err != nil {
 		return err
 	}
 	now := r.now()
-	err = r.store.PutRecord(ctx, signals.Record{
-		Kind: KindDelivery, Key: key, Revision: signals.NextRevision(0, now), Expires: now.Add(rememberFor), Value: value,
-	}, 0)
-	if errors.Is(err, signals.ErrConflict) {
-		return nil
+	note := signals.Record{Kind: KindDelivery, Key: waited.Key, Revision: signals.NextRevision(0, now),
+		Expires: now.Add(rememberFor), Value: value}
+	if store, ok := r.store.(signals.Exchanger); ok {
+		switch err := store.Exchange(ctx, note, waited.Kind, waited.Revision); {
+		case err == nil:
+			from, _ := splitKey(waited.Key)
+			r.room.leave(from)
+			return nil
+		case !errors.Is(err, signals.ErrConflict) && !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
 	}
-	return err
+	if err := r.remember(ctx, note); err != nil {
+		return err
+	}
+	return r.forget(ctx, waited)
 }
 
 // forget takes a delivery that was dealt with out of the inbox; that somebody else did is fine.

@@ -249,7 +249,7 @@ func (r *Receiver) ask(ctx context.Context, p *pulls, id string) {
 	if err == nil {
 		r.events.Inventory.Pulled(p.from.Name, id, gone, r.now().Sub(began))
 		for _, key := range p.settled(id, reason, r.now()) {
-			r.bringBack(key, 20)
+			r.bringBack(p, id, key, 20)
 		}
 		return
 	}
@@ -264,12 +264,16 @@ func (r *Receiver) ask(ctx context.Context, p *pulls, id string) {
 }
 
 // bringBack offers an entry that has its answer. It may still be on its way to waiting; then it is offered a little later.
-func (r *Receiver) bringBack(key string, tries int) {
+func (r *Receiver) bringBack(p *pulls, id, key string, tries int) {
 	if r.queues.holds(key) && tries > 0 {
-		time.AfterFunc(50*time.Millisecond, func() { r.bringBack(key, tries-1) })
+		time.AfterFunc(50*time.Millisecond, func() { r.bringBack(p, id, key, tries-1) })
 		return
 	}
-	r.offer(key)
+	name := id
+	if alias, err := p.inventory.Alias(id); err == nil {
+		name = alias.String()
+	}
+	r.queues.add(key, []line{lineOf(name)})
 }
 
 // fetch asks for one device and merges what the vendor says. reason is what cannot be applied; an error means that nothing

@@ -31,7 +31,7 @@ type Options struct {
 	MaxBody int              // bytes of one delivery; default 1 MiB
 	Now     func() time.Time // default time.Now
 	Events  Events
-	Workers int // deliveries applied at once; default 16: most of the time they wait for the store
+	Workers int // deliveries applied at once; default 64: most of the time they wait for the store, and what they ask goes together
 	// Name is what other receivers on the same store know this one by. Keep it across restarts: what an earlier process of
 	// this name left in the inbox is then gone on with at once, and else after its lease has ended (30 s). Two that have one
 	// name do the same work twice, which changes nothing. Default: a random one.
@@ -52,7 +52,7 @@ type Options struct {
 
 const (
 	defaultMaxBody = 1 << 20
-	defaultWorkers = 16
+	defaultWorkers = 64
 
 	defaultMaxInbox      = 100_000
 	defaultMaxRemembered = 1_000_000

@@ -54,32 +54,46 @@ func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
 		first = sp.limit
 	}
 	at := sp.valueKey(key)
-	// GETRANGE does not tell an empty value, which is corrupt, from none; and between it and EXISTS a value may appear.
+	// GETRANGE does not tell an empty value, which is corrupt, from none, and between EXISTS and it a value may go.
 	for range 3 {
-		raw, err := s.getRange(ctx, s.reads, key, at, first)
+		raw, exists, err := s.getRange(ctx, s.patient(ctx), key, at, first)
 		if err == nil && len(raw) > first && first < sp.limit {
-			raw, err = s.getRange(ctx, s.works, key, at, sp.limit)
+			raw, exists, err = s.getRange(ctx, s.works, key, at, sp.limit)
 		}
-		if err != nil || raw != "" {
-			return raw, firstOf(s.valueFailed(sp, key, err), sp.tooLarge(key, raw))
-		}
-		exists, err := answer(ctx, s.reads, shardOf(key), func(pipe redis.Pipeliner) interface{ Result() (int64, error) } {
-			return pipe.Exists(ctx, at)
-		})
 		switch {
-		case err != nil:
-			return "", s.failed(err)
-		case exists == 0:
+		case err != nil || raw != "":
+			return raw, firstOf(s.valueFailed(sp, key, err), sp.tooLarge(key, raw))
+		case !exists:
 			return "", signals.ErrNotFound
 		}
 	}
 	return "", sp.corrupt(key, "it is empty")
 }
 
-func (s *Store) getRange(ctx context.Context, c *side, key, at string, last int) (string, error) {
-	return answer(ctx, c, shardOf(key), func(pipe redis.Pipeliner) interface{ Result() (string, error) } {
-		return pipe.GetRange(ctx, at, 0, int64(last))
+// patient is the side for a read: who gave it more time than a write may take is no decision that a late answer would hold up,
+// but work, to which an answer after a slow sync of the server's disk is worth more than none.
+func (s *Store) patient(ctx context.Context) *side {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) > s.workTimeout() {
+		return s.works
+	}
+	return s.reads
+}
+
+// getRange reads the beginning of a value, and whether there is one.
+func (s *Store) getRange(ctx context.Context, c *side, key, at string, last int) (raw string, exists bool, err error) {
+	var found *redis.IntCmd
+	var value *redis.StringCmd
+	_, err = c.together(ctx, shardOf(key), 0, func(pipe redis.Pipeliner) {
+		found = pipe.Exists(ctx, at)
+		value = pipe.GetRange(ctx, at, 0, int64(last))
 	})
+	if err != nil {
+		return "", false, err
+	}
+	if raw, err = value.Result(); err != nil {
+		return "", false, err
+	}
+	return raw, found.Val() > 0, found.Err()
 }
 
 func (s *Store) valueFailed(sp space, key string, err error) error {

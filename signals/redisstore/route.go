@@ -159,48 +159,74 @@ func (c *side) refresh() {
 	}
 }
 
-// together runs commands on one connection of the shard's primary. When the slot is elsewhere the first was not
-// carried out, and all are sent there. While a slot is being moved key by key its commands of several keys wait.
-func (c *side) together(ctx context.Context, shard int, build func(redis.Pipeliner)) error {
+// together runs commands on one connection of the shard's primary, and WAITAOF after them if synced is not 0, whose answer it
+// returns. When the slot is elsewhere the first was not carried out, and all are sent there. While a slot is being moved key
+// by key its commands of several keys wait. The commands that build made last have the answers.
+func (c *side) together(
+	ctx context.Context, shard int, synced time.Duration, build func(redis.Pipeliner),
+) (aof *redis.Cmd, err error) {
 	client, err := c.primary(ctx, shard)
 	if err != nil {
 		c.refresh()
-		return err
+		return nil, err
 	}
 	to, until := hop{client: client}, time.Now().Add(c.read)
 	for hops := 0; ; hops++ {
 		pipe := to.client.Pipeline()
-		if to.asking {
-			pipe.Do(ctx, "ASKING")
-		}
-		before := pipe.Len()
 		build(pipe)
-		first := pipe.Cmds()[before]
-		if err := execute(ctx, pipe); err != nil {
+		asked := newCall(pipe.Cmds(), synced)
+		if err := c.hand(ctx, to, asked); err != nil {
 			c.refresh()
-			return err
+			return nil, err
 		}
+		first := faulty(asked.cmds)
 		next, elsewhere, err := c.elsewhere(to, first.Err())
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case elsewhere && hops < maxHops:
 			to = next
 		case c.cluster != nil && passing(first.Err()) && time.Now().Before(until):
 			select {
 			case <-ctx.Done():
-				return ctx.Err()
+				return nil, ctx.Err()
 			case <-time.After(20 * time.Millisecond):
 			}
 			c.refresh()
 			if to.client, err = c.primary(ctx, shard); err != nil {
-				return err
+				return nil, err
 			}
 			to.asking, hops = false, 0
 		default:
-			return nil
+			return asked.aof, nil
 		}
 	}
+}
+
+// faulty returns the first command that was answered with an error, or else the first.
+func faulty(cmds []redis.Cmder) redis.Cmder {
+	for _, cmd := range cmds {
+		if cmd.Err() != nil {
+			return cmd
+		}
+	}
+	return cmds[0]
+}
+
+// hand sends a call with others, unless the node is to be asked in a way of its own.
+func (c *side) hand(ctx context.Context, to hop, asked *call) error {
+	if !to.asking {
+		return c.carry(ctx, to.client, asked)
+	}
+	pipe := to.client.Pipeline()
+	for _, cmd := range asked.cmds {
+		pipe.Do(ctx, "ASKING")     // for the next command
+		_ = pipe.Process(ctx, cmd) // only queues
+	}
+	if asked.synced > 0 {
+		asked.aof = pipe.Do(ctx, "WAITAOF", c.opts.WaitAOF, c.opts.WaitReplicas, asked.synced.Milliseconds())
+	}
+	return execute(ctx, pipe)
 }
 
 // passing: a Cluster that is electing a primary or moving a slot answers so for a while.

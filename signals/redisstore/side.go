@@ -25,6 +25,8 @@ type side struct {
 	single  *redis.Client        // one server, or the primary that the Sentinels name
 	cluster *redis.ClusterClient // or this
 
+	flows flows // of calls that share pipelines
+
 	mu     sync.Mutex
 	nodes  map[string]*redis.Client // by address: where a Cluster sent us; nil: closed
 	closed bool
@@ -36,6 +38,7 @@ const maxNodes = 256
 // newSide connects to nothing.
 func newSide(opts *Options, read time.Duration, bulk int) *side {
 	c := &side{opts: opts, read: read, dial: dialTimeout, bulk: bulk, nodes: map[string]*redis.Client{}}
+	c.flows.of = map[*redis.Client]*flow{}
 	if opts.TLS != nil {
 		c.dial += tlsTimeout
 	}

@@ -74,19 +74,8 @@ func (s *Store) change(
 	if sp.expiry != "" {
 		keys = append(keys, at+sp.expiry)
 	}
-	fence := 0
-	if s.opts.waits() {
-		fence = 1
-	}
-	args := append([]any{int64(expected), key, s.keep, fence}, more...)
-	answer, err := s.durably(ctx, shardOf(key), func(pipe redis.Pipeliner) *redis.Cmd {
-		return script.EvalSha(ctx, pipe, keys, args...)
-	})
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		answer, err = s.durably(ctx, shardOf(key), func(pipe redis.Pipeliner) *redis.Cmd {
-			return script.Eval(ctx, pipe, keys, args...)
-		})
-	}
+	args := append([]any{int64(expected), key, s.keep, s.fencing()}, more...)
+	answer, err := s.script(ctx, script, shardOf(key), keys, args...)
 	switch {
 	case err != nil:
 		return err
@@ -101,20 +90,43 @@ func (s *Store) change(
 	case answer == "CORRUPT":
 		return sp.corrupt(key, "what is stored is not overwritten, because it may hold what must not be lost")
 	}
-	return fmt.Errorf("redis at %s answered %q to a script of ours; see that nothing stands between",
-		s.where, answer)
+	return s.strange(answer)
+}
+
+// script runs a script that the server may not know yet.
+func (s *Store) script(ctx context.Context, script *redis.Script, shard int, keys []string, args ...any) (string, error) {
+	answer, err := s.durably(ctx, shard, func(pipe redis.Pipeliner) *redis.Cmd {
+		return script.EvalSha(ctx, pipe, keys, args...)
+	})
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		answer, err = s.durably(ctx, shard, func(pipe redis.Pipeliner) *redis.Cmd {
+			return script.Eval(ctx, pipe, keys, args...)
+		})
+	}
+	return answer, err
+}
+
+// fencing tells a script whether a refusal must be as durable as what it found.
+func (s *Store) fencing() int {
+	if s.opts.waits() {
+		return 1
+	}
+	return 0
+}
+
+func (s *Store) strange(answer string) error {
+	return fmt.Errorf("redis at %s answered %q to a script of ours; see that nothing stands between", s.where, answer)
 }
 
 // durably runs one command and, on the same connection, WAITAOF; it returns the command's answer only when that is as
 // durable as WaitAOF and WaitReplicas ask.
 func (s *Store) durably(ctx context.Context, shard int, command func(redis.Pipeliner) *redis.Cmd) (string, error) {
-	var cmd, wait *redis.Cmd
-	err := s.works.together(ctx, shard, func(pipe redis.Pipeliner) {
-		cmd = command(pipe)
-		if s.opts.waits() {
-			wait = pipe.Do(ctx, "WAITAOF", s.opts.WaitAOF, s.opts.WaitReplicas, aofPatience(ctx).Milliseconds())
-		}
-	})
+	var cmd *redis.Cmd
+	patience := time.Duration(0)
+	if s.opts.waits() {
+		patience = aofPatience(ctx)
+	}
+	wait, err := s.works.together(ctx, shard, patience, func(pipe redis.Pipeliner) { cmd = command(pipe) })
 	if err != nil {
 		return "", s.failed(err)
 	}
@@ -193,18 +205,25 @@ func (s *Store) PutRecord(ctx context.Context, r signals.Record, expected signal
 	if err != nil {
 		return err
 	}
-	if len(r.Value) > maxRecord-64 {
-		return fmt.Errorf("record %s/%q has %d bytes; the limit is %d", r.Kind, r.Key, len(r.Value), maxRecord-64)
+	raw, expires, err := rawRecord(r)
+	if err != nil {
+		return err
 	}
-	expires := ""
+	return s.change(ctx, putScript, recordsOf(r.Kind), r.Key, expected, raw, expires)
+}
+
+// rawRecord returns a record as it is stored, and when it expires in the words of PEXPIREAT; empty: never.
+func rawRecord(r signals.Record) (raw, expires string, err error) {
+	if len(r.Value) > maxRecord-64 {
+		return "", "", fmt.Errorf("record %s/%q has %d bytes; the limit is %d", r.Kind, r.Key, len(r.Value), maxRecord-64)
+	}
 	if !r.Expires.IsZero() {
 		if year := r.Expires.Year(); year < 1970 || year > 2261 {
-			return fmt.Errorf("record %s/%q expires in the year %d; that cannot be stored", r.Kind, r.Key, year)
+			return "", "", fmt.Errorf("record %s/%q expires in the year %d; that cannot be stored", r.Kind, r.Key, year)
 		}
 		expires = fmt.Sprint(max(1, r.Expires.UnixMilli()))
 	}
-	raw := encode(value{revision: r.Revision, expires: r.Expires, body: string(r.Value)})
-	return s.change(ctx, putScript, recordsOf(r.Kind), r.Key, expected, raw, expires)
+	return encode(value{revision: r.Revision, expires: r.Expires, body: string(r.Value)}), expires, nil
 }
 
 // DeleteRecord implements signals.Records.
