@@ -21,6 +21,8 @@ type Packed struct {
 	// data is each fact's value and instants, in the order of the shape.
 	data string
 	seal *Seal
+	// checkpointed: see Posture.
+	checkpointed bool
 	// whole is the posture itself where it has no packed form: instants outside of what 64 bits of nanoseconds reach.
 	whole *Posture
 }
@@ -28,7 +30,7 @@ type Packed struct {
 // Pack makes the small form of a posture.
 func Pack(p *Posture) *Packed {
 	packed := &Packed{Device: p.Device, Revision: p.Revision, Aliases: slices.Clip(slices.Clone(p.Aliases)),
-		seal: p.Seal}
+		seal: p.Seal, checkpointed: p.Checkpointed}
 	var shape strings.Builder
 	data := make([]byte, 0, 8*len(p.Facts))
 	previous := int64(0)
@@ -67,7 +69,8 @@ func (k *Packed) Posture() *Posture {
 		whole.Aliases, whole.Facts = slices.Clone(whole.Aliases), slices.Clone(whole.Facts)
 		return &whole
 	}
-	p := &Posture{Device: k.Device, Revision: k.Revision, Aliases: slices.Clone(k.Aliases), Seal: k.seal}
+	p := &Posture{Device: k.Device, Revision: k.Revision, Aliases: slices.Clone(k.Aliases), Seal: k.seal,
+		Checkpointed: k.checkpointed}
 	shape, data, previous := k.shape.Value(), []byte(k.data), int64(0)
 	for shape != "" {
 		var f Fact

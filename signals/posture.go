@@ -47,6 +47,9 @@ type Posture struct {
 	Revision Revision `json:"revision"`
 	Aliases  []Alias  `json:"aliases"`
 	Facts    []Fact   `json:"facts"`
+	// Checkpointed: the receiver that wrote this version keeps a checkpoint (package checkpoint). It is signed, so that a
+	// store with such a posture and without a checkpoint is known to have lost it.
+	Checkpointed bool `json:"checkpointed,omitempty"`
 	// Seal is the signature of the receiver that wrote this version; nil: it is not signed. Merge leaves it as it is, to be
 	// made anew by whoever writes.
 	Seal *Seal `json:"seal,omitempty"`

@@ -23,6 +23,7 @@ type Seal struct {
 // What a signature is of. A seal of one sort of thing is none of another.
 const (
 	sealedPosture = "tiergate posture 1"
+	sealedMarked  = "tiergate posture 1, checkpointed"
 	sealedRecord  = "tiergate record 1"
 )
 
@@ -133,7 +134,11 @@ func keyName(key ed25519.PublicKey) string {
 // on how a store spells it.
 func (p *Posture) content() []byte {
 	b := make([]byte, 0, 256+64*len(p.Facts))
-	b = appendText(b, sealedPosture)
+	label := sealedPosture
+	if p.Checkpointed {
+		label = sealedMarked
+	}
+	b = appendText(b, label)
 	b = appendText(b, string(p.Device))
 	b = binary.AppendVarint(b, int64(p.Revision))
 	b = binary.AppendUvarint(b, uint64(len(p.Aliases)))

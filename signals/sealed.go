@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync"
 )
 
 // Sealed is a Store as a receiver uses it: every posture and record that it writes is signed, and of what it reads only
@@ -50,16 +51,28 @@ func (c *checkedPostures) Posture(ctx context.Context, device DeviceID) (Posture
 func (c *checkedPostures) EachPosture(
 	ctx context.Context, yield func(Posture) error, corrupt func(DeviceID, error),
 ) (Cursor, error) {
-	return c.Postures.EachPosture(ctx, func(p Posture) error {
+	each := c.Postures.EachPosture
+	if many, ok := c.Postures.(ManyPostures); ok {
+		each = many.EachPostureAtOnce
+	}
+	var one sync.Mutex // verifying takes most of the time, and is done at once
+	tell := func(device DeviceID, err error) {
+		one.Lock()
+		defer one.Unlock()
+		if corrupt != nil {
+			corrupt(device, err)
+		}
+	}
+	return each(ctx, func(p Posture) error {
 		if err := c.check(&p); err != nil {
-			if corrupt != nil {
-				corrupt(p.Device, err)
-			}
+			tell(p.Device, err)
 			return nil
 		}
 		p.Seal = nil
+		one.Lock()
+		defer one.Unlock()
 		return yield(p)
-	}, corrupt)
+	}, tell)
 }
 
 type sealed struct {
@@ -99,11 +112,16 @@ func (s *sealed) Record(ctx context.Context, kind, key string) (Record, error) {
 
 // PutRecord implements Records.
 func (s *sealed) PutRecord(ctx context.Context, r Record, expected Revision) error {
+	return s.Store.PutRecord(ctx, s.seal(r), expected)
+}
+
+// seal puts the seal before a record's value.
+func (s *sealed) seal(r Record) Record {
 	seal := s.sealer.sign(r.content(r.Value))
 	b := appendText(nil, seal.Key)
 	b = appendText(b, string(seal.Signature))
 	r.Value = append(b, r.Value...)
-	return s.Store.PutRecord(ctx, r, expected)
+	return r
 }
 
 // EachRecord implements Records. A record that nobody of ours has signed is given without its value: it is there, and says

@@ -45,6 +45,13 @@ type Postures interface {
 	WatchPostures(ctx context.Context, from Cursor, yield func(Change) error) error
 }
 
+// ManyPostures is a Postures that can read on several processors at once.
+type ManyPostures interface {
+	// EachPostureAtOnce is EachPosture, but for that it calls yield and corrupt from several goroutines at once. None of them
+	// is left when it returns.
+	EachPostureAtOnce(ctx context.Context, yield func(Posture) error, corrupt func(DeviceID, error)) (Cursor, error)
+}
+
 // Record is anything else that must survive or be shared: deliveries, alias claims, later approvals and findings. Its
 // value is bytes that the domain package of its kind writes and reads.
 type Record struct {

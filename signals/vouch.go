@@ -70,7 +70,7 @@ func (v *vouching) postures(ctx context.Context) error {
 	}
 	for _, p := range open {
 		before := p.Revision
-		p.Revision = NextRevision(before, v.now)
+		p.Revision, p.Checkpointed = NextRevision(before, v.now), true // whoever vouches makes a checkpoint of it
 		seal := v.sealer.sign(p.content())
 		p.Seal = &seal
 		if err := v.wrote(what, string(p.Device), func() error { return v.store.PutPosture(ctx, p, before) }); err != nil {

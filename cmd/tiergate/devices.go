@@ -69,6 +69,10 @@ func (d *deviceDesk) get(w http.ResponseWriter, r *http.Request) {
 	found := d.resolve(name)
 	switch {
 	case len(found) == 0:
+		if lost := d.lost(r.Context(), name); lost != "" {
+			admin.Refuse(w, http.StatusNotFound, lost)
+			return
+		}
 		admin.Refuse(w, http.StatusNotFound, fmt.Sprintf("no device is known as %q; a name is our id, KIND:VALUE, or a serial "+
 			"number, UUID or vendor's SOURCE/ID alone", name))
 		return
@@ -100,18 +104,8 @@ func (d *deviceDesk) resolve(name string) []candidate {
 	if _, ok := d.devices.Device(signals.DeviceID(name)); ok {
 		return []candidate{{Device: signals.DeviceID(name)}}
 	}
-	aliases := []signals.Alias{}
-	if alias, err := signals.ParseAlias(name); err == nil {
-		aliases = append(aliases, alias)
-	} else {
-		for _, kind := range deviceKinds {
-			if alias, err := signals.NewAlias(kind, name); err == nil {
-				aliases = append(aliases, alias)
-			}
-		}
-	}
 	var found []candidate
-	for _, alias := range aliases {
+	for _, alias := range namedBy(name) {
 		for _, id := range d.devices.Holders(alias) {
 			at := slices.IndexFunc(found, func(c candidate) bool { return c.Device == id })
 			if at < 0 {

@@ -79,6 +79,7 @@ func receiverParts(s *config.Settings, store signals.Store, o *observer) (parts 
 	}
 	options := receiverOptions(s, sources, o)
 	options.Links = links
+	store, keeper := keptStore(s, o, store, options.Name)
 	receiver, err := ingest.New(store, options)
 	if err != nil {
 		return nil, nil, err
@@ -87,10 +88,12 @@ func receiverParts(s *config.Settings, store signals.Store, o *observer) (parts 
 	if err != nil {
 		return nil, nil, err
 	}
-	parts = []part{
-		{"receiver", receiver.Run},
-		{"webhooks", func(ctx context.Context) error { return admin.Serve(ctx, listener, receiver.Handler()) }},
+	if keeper != nil { // it ends after the receiver, so that what that wrote last is in the checkpoint
+		parts = append(parts, part{"checkpoint", keeper.Run})
 	}
+	parts = append(parts,
+		part{"receiver", receiver.Run},
+		part{"webhooks", func(ctx context.Context) error { return admin.Serve(ctx, listener, receiver.Handler()) }})
 	if follow != nil {
 		follow.use = receiver.SetLinks
 		parts = append(parts, part{"device links", follow.run})

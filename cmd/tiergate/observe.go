@@ -46,6 +46,7 @@ type observer struct {
 	distrusted *prometheus.CounterVec
 	asked      *inventoryMetrics
 	links      *linkMetrics
+	checkpoint *checkpointMetrics
 }
 
 func newObserver(s config.Log) (*observer, error) {
@@ -90,9 +91,11 @@ func newObserver(s config.Log) (*observer, error) {
 	o.devices = gauge("tiergate_replica_devices", "Devices whose posture is held in memory.")
 	o.inSync = gauge("tiergate_replica_in_sync", "1 if the replica follows the store's changes, 0 if its copy is ageing.")
 	o.distrusted = counter("tiergate_store_distrusted_total", "What the store showed and was not believed, or no longer showed: "+
-		"a posture or a kind of record, and why (unsigned, regressed, forgetful, gone or contested).", "what", "why")
+		"a posture or a kind of record, and why (unsigned, regressed, forgetful, gone, contested, rolled-back, missing, late or none).",
+		"what", "why")
 	o.asked = newInventoryMetrics(o.registry)
 	o.links = newLinkMetrics(o.registry)
+	o.checkpoint = newCheckpointMetrics(o.registry)
 	o.xdsAnswers = counter("tiergate_xds_answers_total", "What Envoy said of what it was sent.", "type", "answer")
 	return o, nil
 }
@@ -283,6 +286,7 @@ func (o *observer) xds() xds.Events {
 	return xds.Events{
 		Connected:    func(n xds.NodeStatus) { o.log.Info("an Envoy connected", zap.Any("envoy", n)) },
 		Disconnected: func(n xds.NodeStatus) { o.log.Warn("an Envoy is gone", zap.Any("envoy", n)) },
+		Refused:      o.notProgrammed,
 		Acked: func(a xds.Ack) {
 			o.xdsAnswers.WithLabelValues(a.Type, "ack").Inc()
 			o.log.Debug("Envoy took over", zap.Any("ack", a))

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/checkpoint"
+	"github.com/tiergate/tiergate/signals/replica"
 )
 
 // sealedStore is the shared store as a receiver uses it: what it writes is signed, and only what is signed counts. An
@@ -64,21 +68,36 @@ func sealChecker(seal *config.Seal) (*signals.Checker, error) {
 	return checker, nil
 }
 
-// believedPostures are the postures of the store as a sidecar reads them. Its own records are nobody's word on a device; they
-// go to the store itself.
-func believedPostures(s *config.Settings, o *observer, store signals.Store) (signals.Postures, error) {
-	r := s.Store.Redis
+// believedPostures are the postures of the store as a sidecar reads them, and how its copy is to be kept. Its own records are
+// nobody's word on a device; they go to the store itself.
+func believedPostures(s *config.Settings, o *observer, store signals.Store) (signals.Postures, replica.Options, error) {
+	r, options := s.Store.Redis, replica.Options{Events: o.replicaChecked()}
 	switch {
 	case r == nil:
-		return store, nil
+		return store, options, nil
 	case r.Unsealed:
 		o.log.Warn("store.redis.unsealed: nothing in the store is signed, so whoever can write to it decides which devices are " +
 			"healthy")
-		return store, nil
+		return store, options, nil
 	}
 	checker, err := sealChecker(r.Seal)
 	if err != nil {
-		return nil, err
+		return nil, options, err
 	}
-	return signals.CheckedPostures(store, checker), nil
+	records := signals.Sealed(store, nil, checker) // it only reads
+	options.MaxAge = r.Seal.CheckpointMaxAge
+	options.Checkpoint = func(ctx context.Context) (*checkpoint.Checkpoint, error) { return checkpoint.Read(ctx, records) }
+	return signals.CheckedPostures(store, checker), options, nil
+}
+
+// keptStore is a sealed store as its receiver uses it, and what keeps its checkpoint; nil where nothing is sealed.
+func keptStore(s *config.Settings, o *observer, store signals.Store, name string) (signals.Store, *checkpoint.Keeper) {
+	if r := s.Store.Redis; r == nil || r.Unsealed {
+		return store, nil
+	}
+	if name == "" {
+		name = rand.Text()
+	}
+	keeper := checkpoint.New(store, checkpoint.Options{Name: name, Events: o.keeper()})
+	return keeper.Guard(), keeper
 }

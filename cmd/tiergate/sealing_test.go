@@ -78,7 +78,7 @@ func TestSealKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := &config.Settings{Store: config.Store{Redis: &config.RedisStore{Seal: &config.Seal{TrustFiles: []string{key}}}}}
-	if _, err := believedPostures(bad, o, nil); err == nil {
+	if _, _, err := believedPostures(bad, o, nil); err == nil {
 		t.Error("a sidecar believes a private key")
 	}
 }
@@ -147,7 +147,7 @@ func TestStoreSeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	believed, err := believedPostures(settings, o, store)
+	believed, _, err := believedPostures(settings, o, store)
 	if err != nil {
 		t.Fatal(err)
 	}

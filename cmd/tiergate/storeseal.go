@@ -13,6 +13,7 @@ import (
 
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/checkpoint"
 	"github.com/tiergate/tiergate/signals/ingest"
 )
 
@@ -31,7 +32,10 @@ func newStoreSeal() *cobra.Command {
 			"With --yes it signs the rest with store.redis.seal.keyFile, as it stands: you vouch for what is there, and a forged\n" +
 			"device becomes a true one. It is for a store that was unsealed until now, and for a lost key. Stop every\n" +
 			"`tiergate ingest` first, and look at what is listed without --yes: a few unsigned devices in a sealed store are\n" +
-			"somebody's forgeries, which are mended from a backup and never by this.",
+			"somebody's forgeries, which are mended from a backup and never by this.\n\n" +
+			"It also compares all devices with the checkpoint, the signed list of devices and revisions that receivers keep: what\n" +
+			"is older than that was put back by somebody, or comes from a backup, and sidecars refuse it. --yes writes a new\n" +
+			"checkpoint of what is there, and you vouch for that too: after a backup was restored or the store was emptied.",
 		Args: cobra.NoArgs,
 	}
 	configFlag(c, &file, true)
@@ -45,11 +49,11 @@ func newStoreSeal() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found, err := vouch(c, settings, yes)
+		found, standing, err := vouch(c, settings, yes)
 		if err != nil {
 			return err
 		}
-		report := sealReportOf(found, yes)
+		report := sealReportOf(found, standing, yes)
 		if err := printAs(c.OutOrStdout(), format, report, report.table); err != nil {
 			return err
 		}
@@ -61,29 +65,36 @@ func newStoreSeal() *cobra.Command {
 	return c
 }
 
-func vouch(c *cobra.Command, s *config.Settings, sign bool) (signals.Vouched, error) {
+func vouch(c *cobra.Command, s *config.Settings, sign bool) (found signals.Vouched, standing checkpoint.Standing, err error) {
 	r := s.Store.Redis
 	switch {
 	case r == nil:
-		return signals.Vouched{}, fmt.Errorf("the embedded store has one owner and is not signed; this is for store.redis")
+		return found, standing, fmt.Errorf("the embedded store has one owner and is not signed; this is for store.redis")
 	case r.Unsealed:
-		return signals.Vouched{}, fmt.Errorf("store.redis.unsealed stands in the settings, so nothing would look at a signature; " +
+		return found, standing, fmt.Errorf("store.redis.unsealed stands in the settings, so nothing would look at a signature; " +
 			"write seal in its place first")
 	}
 	sealer, checker, err := sealKeys(r.Seal)
 	if err != nil {
-		return signals.Vouched{}, err
+		return found, standing, err
 	}
 	store, err := openStore(s)
 	if err != nil {
-		return signals.Vouched{}, err
+		return found, standing, err
 	}
 	defer func() { _ = store.Close() }() // each write was answered
-	found, err := signals.Vouch(c.Context(), store, sealer, checker, ingest.Kinds(), time.Now(), sign)
+	sealed := signals.Sealed(store, sealer, checker)
+	if standing, err = checkpoint.Compare(c.Context(), sealed); err != nil {
+		return found, standing, err
+	}
+	found, err = signals.Vouch(c.Context(), store, sealer, checker, ingest.Kinds(), time.Now(), sign)
+	if err == nil && sign {
+		err = checkpoint.Vouch(c.Context(), sealed, "store seal", time.Now())
+	}
 	if err != nil && sign {
 		err = fmt.Errorf("%w; what is signed stays so: run this again", err)
 	}
-	return found, err
+	return found, standing, err
 }
 
 // sealReport is what the verb says.
@@ -94,6 +105,41 @@ type sealReport struct {
 	Names      []string   `json:"names"`      // of what was not signed, the first hundred
 	Unreadable []string   `json:"unreadable"` // what can be signed by nobody
 	Changed    []string   `json:"changed"`    // what somebody wrote meanwhile
+	Checkpoint sealPoint  `json:"checkpoint"`
+}
+
+// sealPoint is how the devices stood to the checkpoint before this run.
+type sealPoint struct {
+	At         time.Time `json:"at,omitzero"`
+	By         string    `json:"by,omitempty"`
+	Devices    int       `json:"devices"`    // in it
+	RolledBack int       `json:"rolledBack"` // devices that are older in the store
+	Missing    int       `json:"missing"`    // ... that are not there
+	Some       []string  `json:"some"`       // the first hundred of both
+	Fault      string    `json:"fault,omitempty"`
+}
+
+func sealPointOf(s checkpoint.Standing) sealPoint {
+	p := sealPoint{RolledBack: s.RolledBack, Missing: s.Missing, Some: append([]string{}, s.Some...), Fault: s.Fault}
+	if c := s.Checkpoint; c != nil {
+		p.At, p.By, p.Devices = c.At, c.By, c.Devices()
+	}
+	return p
+}
+
+func (p sealPoint) sound() bool { return p.Fault == "" && p.RolledBack+p.Missing == 0 }
+
+func (p sealPoint) table(out io.Writer) {
+	switch {
+	case p.Fault != "":
+		fmt.Fprintf(out, "checkpoint: %s\n", p.Fault)
+	case !p.At.IsZero():
+		fmt.Fprintf(out, "checkpoint: %d devices, sealed %s by %s; older in the store %d, missing %d\n", p.Devices,
+			p.At.Format(time.RFC3339), p.By, p.RolledBack, p.Missing)
+	}
+	for _, what := range p.Some {
+		fmt.Fprintln(out, what)
+	}
 }
 
 // sealSort counts one sort of thing as it was found.
@@ -103,9 +149,9 @@ type sealSort struct {
 	Unsealed int    `json:"unsealed"`
 }
 
-func sealReportOf(v signals.Vouched, signed bool) sealReport {
+func sealReportOf(v signals.Vouched, standing checkpoint.Standing, signed bool) sealReport {
 	r := sealReport{Signed: signed, Names: append([]string{}, v.Names...), Unreadable: append([]string{}, v.Unreadable...),
-		Changed: []string{}, Counts: []sealSort{}}
+		Changed: []string{}, Counts: []sealSort{}, Checkpoint: sealPointOf(standing)}
 	open := 0
 	for _, what := range append([]string{"posture"}, ingest.Kinds()...) {
 		if n, m := v.Sealed[what], v.Unsealed[what]; n+m > 0 {
@@ -116,7 +162,7 @@ func sealReportOf(v signals.Vouched, signed bool) sealReport {
 	for _, name := range slices.Sorted(maps.Keys(v.Changed)) {
 		r.Changed = append(r.Changed, name+": "+v.Changed[name])
 	}
-	r.Sealed = (signed || open == 0) && len(r.Unreadable) == 0 && len(r.Changed) == 0
+	r.Sealed = (signed || open == 0 && r.Checkpoint.sound()) && len(r.Unreadable) == 0 && len(r.Changed) == 0
 	return r
 }
 
@@ -134,6 +180,7 @@ func (r sealReport) table(out io.Writer) error {
 			fmt.Fprintf(out, "not signed: %s\n", name)
 		}
 	}
+	r.Checkpoint.table(out)
 	for _, why := range r.Unreadable {
 		fmt.Fprintf(out, "cannot be read, and so not be signed: %s\n", why)
 	}

@@ -24,12 +24,14 @@
 //
 // An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGE, XREVRANGE and XREAD; one that writes also
 // needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go. That of a sidecar reads postures and
-// writes records of kind dpop-proof (authz.KindProof), and reads why names are one device's (kinds alias and contested);
+// writes records of kind dpop-proof (authz.KindProof), and reads why names are one device's (kinds alias and contested)
+// and the checkpoint (kind checkpoint, without which it does not start to serve);
 // with Redis 7 or Valkey it is, in one line:
 //
 //	ACL SETUSER sidecar on >PASSWORD -@all %R~tg:{??}:posture* ~tg:{??}:record:10:dpop-proof:* ~tg:{??}:records:dpop-proof
 //	  ~tg:{??}:record-expiries:dpop-proof ~tg:{??}:record-changes:dpop-proof ~tg:{??}:fence
 //	  %R~tg:{??}:record:5:alias:* %R~tg:{??}:record:9:contested:* %R~tg:{??}:records:contested %R~tg:{??}:record-changes:contested
+//	  %R~tg:{??}:record:10:checkpoint:*
 //	  +getrange +exists +zrange +xrevrange +xread +auth +hello +ping
 //	  +eval +evalsha +set +zscore +zadd +zrem +zrangebyscore +pexpireat +xadd +time
 package redisstore

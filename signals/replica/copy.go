@@ -56,6 +56,8 @@ func (r *Replica) apply(p signals.Posture) {
 		case p.Revision < held.revision():
 			call3(r.opts.Events.Regressed, p.Device, held.revision(), p.Revision)
 			return
+		case r.doubted(&p):
+			return
 		case p.Revision == held.revision() && held.corrupt == nil && !held.gone:
 			return
 		case held.posture != nil:
@@ -64,6 +66,8 @@ func (r *Replica) apply(p signals.Posture) {
 				p = r.remind(held.posture, p)
 			}
 		}
+	} else if r.doubted(&p) {
+		return
 	}
 	contested := r.take(p, emptied)
 	r.letGo(p.Aliases)
@@ -79,7 +83,7 @@ func (r *Replica) take(p signals.Posture, emptied bool) (contested []signals.Ali
 	if r.opts.OnChange != nil {
 		r.opts.OnChange(&p)
 	}
-	contested = r.swap(p.Device, signals.Pack(&p))
+	contested = r.swap(p.Device, signals.Pack(&p), nil)
 	r.devices[p.Device].emptied = emptied // guarded by applying
 	return contested
 }
@@ -150,8 +154,9 @@ func (r *Replica) seen(id signals.DeviceID) *device {
 	return d
 }
 
-// swap puts a posture in the place of what is held, and returns the aliases that it made contested.
-func (r *Replica) swap(id signals.DeviceID, p *signals.Packed) (contested []signals.Alias) {
+// swap puts a posture in the place of what is held, and returns the aliases that it made contested. doubt, if any, is what
+// lookups answer with.
+func (r *Replica) swap(id signals.DeviceID, p *signals.Packed, doubt error) (contested []signals.Alias) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.devices[id]
@@ -160,8 +165,10 @@ func (r *Replica) swap(id signals.DeviceID, p *signals.Packed) (contested []sign
 		r.devices[id] = d
 	}
 	if d.corrupt != nil {
-		d.corrupt = nil
 		r.corrupt--
+	}
+	if d.corrupt = doubt; doubt != nil {
+		r.corrupt++
 	}
 	if d.gone {
 		d.gone = false

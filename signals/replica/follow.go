@@ -138,15 +138,26 @@ func (r *Replica) resync(ctx context.Context) {
 // load reads everything, and removes what the store no longer shows once it has shown all it has.
 func (r *Replica) load(ctx context.Context) (signals.Cursor, error) {
 	began := time.Now()
+	checked, err := r.readCheckpoint(ctx)
+	if err != nil {
+		return "", err
+	}
 	r.applying.Lock()
 	r.reading++
 	r.applying.Unlock()
+	marked := false
 	cursor, err := r.store.EachPosture(ctx, func(p signals.Posture) error {
+		marked = marked || p.Checkpointed
 		r.apply(p)
 		return ctx.Err()
 	}, r.spoil)
 	if err != nil {
 		return "", fmt.Errorf("reading all postures: %w", err)
+	}
+	if !checked {
+		if err := r.unchecked(marked); err != nil {
+			return "", err
+		}
 	}
 	r.applying.Lock()
 	var missing []signals.DeviceID
@@ -160,6 +171,7 @@ func (r *Replica) load(ctx context.Context) (signals.Cursor, error) {
 	}
 	devices := len(r.devices) - r.gone
 	r.applying.Unlock()
+	r.tellMissing()
 	if r.opts.Events.Loaded != nil {
 		r.opts.Events.Loaded(devices, time.Since(began))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/checkpoint"
 )
 
 // The errors of Lookup that a store does not know. Lookup also answers with signals.ErrNotFound and
@@ -36,6 +37,11 @@ type Options struct {
 	// other. They must not modify the posture, nor call back into Run.
 	OnChange func(*signals.Posture)
 	OnRemove func(signals.DeviceID)
+	// Checkpoint, if any, reads the checkpoint of the store (checkpoint.Read). It is read before each full read, and a load that
+	// it says nothing good about fails: Lookup answers ErrOffline until it is right, or goes on with what was loaded before.
+	Checkpoint func(context.Context) (*checkpoint.Checkpoint, error)
+	// MaxAge is the age from which a checkpoint is told to be late. It serves nevertheless. Default 15m.
+	MaxAge time.Duration
 }
 
 // Events are called for what an operator may want to see. Each may be nil; they must not block.
@@ -58,6 +64,19 @@ type Events struct {
 	Gone func(device signals.DeviceID)
 	// Corrupt: the stored value of a device cannot be read any more.
 	Corrupt func(device signals.DeviceID, err error)
+	// RolledBack: the store shows an older revision of a device than the checkpoint says there was. Until a newer one comes the
+	// device answers with an error wrapping signals.ErrCorrupt.
+	RolledBack func(device signals.DeviceID, least, stored signals.Revision)
+	// Missing: after a full read, so many devices of the checkpoint are not in the store, some of them by their marks; mostly 0.
+	// Lookups find none.
+	Missing func(devices int, some []checkpoint.Mark)
+	// Checkpoint: one was read. late: it is older than MaxAge, so that its receiver is down or somebody put an old one back.
+	Checkpoint func(c *checkpoint.Checkpoint, late bool)
+	// CheckpointFailed: the one in the store cannot be believed, or was removed. What is held is kept, and nothing is loaded.
+	CheckpointFailed func(err error)
+	// Unchecked: there is no checkpoint and no posture was written under one: a store that no receiver of this version has
+	// written to yet. What was rolled back before this start is not noticed.
+	Unchecked func()
 	// Contested: an alias is now carried by more than one device.
 	Contested func(alias signals.Alias, devices []signals.DeviceID)
 }
@@ -88,8 +107,9 @@ type Replica struct {
 	loaded chan struct{}
 	ran    atomic.Bool
 
-	applying sync.Mutex // held by whoever changes the copy, through OnChange and OnRemove
-	reading  uint64     // the number of the newest full read; guarded by applying
+	applying sync.Mutex             // held by whoever changes the copy, through OnChange and OnRemove
+	reading  uint64                 // the number of the newest full read; guarded by applying
+	least    *checkpoint.Checkpoint // what the store may show at least; nil: nothing is known; guarded by applying and mu
 
 	mu        sync.RWMutex // guards what Lookup reads; held for no call of others' code
 	devices   map[signals.DeviceID]*device
@@ -111,6 +131,9 @@ func New(store signals.Postures, opts Options) *Replica {
 		opts.RetryMax = 2 * time.Second
 	}
 	opts.RetryMax = max(opts.RetryMax, opts.RetryMin)
+	if opts.MaxAge <= 0 {
+		opts.MaxAge = 15 * time.Minute
+	}
 	if opts.Resync <= 0 {
 		opts.Resync = 5 * time.Minute
 	}

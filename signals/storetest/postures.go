@@ -134,6 +134,7 @@ func manyPostures(t *testing.T, s signals.Store) {
 func keepsSeals(t *testing.T, s signals.Store) {
 	p := posture("a", 1)
 	p.Seal = &signals.Seal{Key: "somebody", Signature: []byte{0, 1, 0xff, '"'}}
+	p.Checkpointed = true
 	put(t, s, p, 0)
 	got, err := s.Posture(t.Context(), "a")
 	must(t, err)

@@ -39,7 +39,8 @@ func TestSettingsLoad(t *testing.T) {
 			t.Error(diff)
 		}
 		stores := config.Store{Redis: &config.RedisStore{Address: s.Path("run", "valkey.sock"), WaitAOF: 1,
-			Seal: &config.Seal{KeyFile: s.Path("secrets", "seal.key"), TrustFiles: []string{s.Path("pki", "seal.pub")}}}}
+			Seal: &config.Seal{KeyFile: s.Path("secrets", "seal.key"), TrustFiles: []string{s.Path("pki", "seal.pub")},
+				CheckpointMaxAge: config.DefaultCheckpointMaxAge}}}
 		if store == StoreEmbedded {
 			stores = config.Store{Embedded: &config.EmbeddedStore{File: s.Path("store", "tiergate.db")}}
 		}
