@@ -21,6 +21,8 @@ const (
 
 	// connectTimeout bounds a connection to an upstream, its TLS handshake included.
 	connectTimeout = 5 * time.Second
+	// A host that went without a word is found in a minute, by TCP itself: an open WebSocket or stream hangs no longer.
+	probeAfter, probeEvery, probes = 30, 10, 3 // seconds, seconds, unanswered
 	// maxChecks is how many decisions may be under way at once; Envoy's default of 1,024 would answer 503 in a burst.
 	maxChecks = 16384
 )
@@ -37,39 +39,22 @@ func (b *builder) cluster(l Listener, r policy.Route) string {
 		b.routeFault(r, "spec.upstream", fmt.Sprintf("the policy has no upstream %q", r.Upstream), "")
 		return name
 	}
-	b.clusters[name] = &clusterv3.Cluster{
-		Name:                 name,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:       duration(connectTimeout),
-		LoadAssignment:       b.endpoints(name, upstream),
-		TransportSocket:      b.upstreamTLS(upstream),
-		TypedExtensionProtocolOptions: b.protocol(&upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-				HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
-			},
-		}),
+	cluster := &clusterv3.Cluster{
+		Name:                          name,
+		ConnectTimeout:                duration(connectTimeout),
+		TransportSocket:               b.upstreamTLS(upstream),
+		TypedExtensionProtocolOptions: b.upstreamProtocol(upstream),
 		PerConnectionBufferLimitBytes: number(connectionBuffer),
+		CircuitBreakers:               upstreamLimits(),
+		OutlierDetection:              unreachable(),
+		IgnoreHealthOnHostRemoval:     true,
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+			KeepaliveTime: number(probeAfter), KeepaliveInterval: number(probeEvery), KeepaliveProbes: number(probes),
+		}},
 	}
+	b.setEndpoints(cluster, upstream)
+	b.clusters[name] = cluster
 	return name
-}
-
-func (b *builder) endpoints(cluster string, u policy.Upstream) *endpointv3.ClusterLoadAssignment {
-	if len(u.Endpoints) == 0 {
-		b.upstreamFault(u, "spec.endpoints", "the upstream has no endpoint", "write at least one ip:port")
-	}
-	locality := &endpointv3.LocalityLbEndpoints{}
-	for i, text := range u.Endpoints {
-		address, err := literalAddress(text)
-		if err != nil {
-			b.upstreamFault(u, fmt.Sprintf("spec.endpoints[%d]", i), err.Error(),
-				"write an IP address and a port, such as 127.0.0.1:8443")
-			continue
-		}
-		locality.LbEndpoints = append(locality.LbEndpoints, endpoint(socketAddress(address)))
-	}
-	return &endpointv3.ClusterLoadAssignment{
-		ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{locality},
-	}
 }
 
 func endpoint(address *corev3.Address) *endpointv3.LbEndpoint {

@@ -58,9 +58,10 @@ func exists(hosts map[string][]entry, host string) bool {
 }
 
 // serves decides isolation: a route exists on an isolated audience's listener if it lists that audience, and on any
-// other listener if it lists an audience that is not isolated.
+// other listener if it lists an audience that is not isolated; and on each only if its tier identifies whom the listener is
+// for.
 func (b *builder) serves(l Listener, r policy.Route) bool {
-	return slices.ContainsFunc(r.Audiences, func(audience string) bool {
+	return b.identifies(l, r) && slices.ContainsFunc(r.Audiences, func(audience string) bool {
 		isolated, known := b.isolated[audience]
 		if !known {
 			b.routeFault(r, "spec.audiences", fmt.Sprintf("the policy has no audience %q", audience), "")
@@ -118,7 +119,7 @@ func (b *builder) virtualHost(l Listener, host string, entries []entry) *routev3
 	if suffix, ok := strings.CutPrefix(host, "*."); ok {
 		match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 		match.Headers = []*routev3.HeaderMatcher{deeperHost(suffix)}
-		vhost.Routes = append(vhost.Routes, refusal("no route: host", match, 404, ""))
+		vhost.Routes = append(vhost.Routes, ending("no route: host", match, 404, ""))
 	}
 	for len(entries) > 0 {
 		n := 1
@@ -164,19 +165,16 @@ func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.
 		return routes
 	}
 	for _, match := range pathMatches(entries[0].pattern) {
-		routes = append(routes, refusal("no route: method", match, 403, "This method is not served here.\n"))
+		routes = append(routes, ending("no route: method", match, 403, "This method is not served here.\n"))
 	}
 	return routes
 }
 
-// proxied leads to the upstream. The response may take as long as it keeps coming: the stream's idle timeout bounds it.
+// proxied leads to the upstream.
 func (b *builder) proxied(l Listener, r policy.Route, match *routev3.RouteMatch) *routev3.Route {
 	return &routev3.Route{
 		Name: r.Meta.Name, Match: match,
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: b.cluster(l, r)},
-			Timeout:          seconds(0),
-		}},
+		Action:               &routev3.Route_Route{Route: b.action(l, r)},
 		TypedPerFilterConfig: b.contextExtensions(map[string]string{ContextRoute: r.Meta.Name}),
 	}
 }
@@ -184,13 +182,13 @@ func (b *builder) proxied(l Listener, r policy.Route, match *routev3.RouteMatch)
 // absent is a route of audiences that this listener does not serve. It is asked for and put on record, and leads
 // nowhere.
 func (b *builder) absent(r policy.Route, match *routev3.RouteMatch) *routev3.Route {
-	route := refusal(r.Meta.Name, match, 404, "")
+	route := ending(r.Meta.Name, match, 404, "")
 	route.TypedPerFilterConfig = b.contextExtensions(map[string]string{ContextRoute: r.Meta.Name})
 	return route
 }
 
-// refusal proxies nothing, whatever authz says. Its check carries an empty route.
-func refusal(name string, match *routev3.RouteMatch, status uint32, body string) *routev3.Route {
+// ending proxies nothing, whatever authz says. Its check carries an empty route.
+func ending(name string, match *routev3.RouteMatch, status uint32, body string) *routev3.Route {
 	response := &routev3.DirectResponseAction{Status: status}
 	if body != "" {
 		response.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}}

@@ -2,39 +2,9 @@ package policy
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/tiergate/tiergate/authz/identity"
 )
-
-func (c *compiler) upstreams() {
-	for i := range c.spec.Upstreams {
-		u := &c.spec.Upstreams[i]
-		c.owner(KindUpstream, u.Meta)
-		if len(u.Endpoints) == 0 {
-			c.fault(KindUpstream, u.Meta.Name, "spec.endpoints", "the upstream has no endpoint", `endpoints: ["127.0.0.1:8443"]`)
-		}
-		for j, endpoint := range u.Endpoints {
-			if address, err := netip.ParseAddrPort(endpoint); err != nil || address.Port() == 0 {
-				c.fault(KindUpstream, u.Meta.Name, fmt.Sprintf("spec.endpoints[%d]", j), fmt.Sprintf("%q is no IP address and port", endpoint),
-					"write a literal address, for instance 127.0.0.1:8443; names are not resolved")
-			}
-		}
-		switch {
-		case u.SPIFFEID == "" && !u.Plaintext:
-			c.fault(KindUpstream, u.Meta.Name, "spec.spiffeID", "the upstream has no identity, so anybody could answer for it",
-				"spiffeID: spiffe://DOMAIN/…, or plaintext: true to say that you accept it")
-		case u.SPIFFEID != "" && u.Plaintext:
-			c.fault(KindUpstream, u.Meta.Name, "spec.plaintext", "an upstream with a spiffeID is not plaintext", "remove one of the two")
-		case u.SPIFFEID != "":
-			if _, err := identity.ParseSPIFFEID(u.SPIFFEID); err != nil {
-				c.fault(KindUpstream, u.Meta.Name, "spec.spiffeID", err.Error(), "spiffeID: spiffe://example.org/payroll")
-			}
-		}
-	}
-}
 
 func (c *compiler) compileRoutes() {
 	for i := range c.spec.Routes {
@@ -47,6 +17,7 @@ func (c *compiler) compileRoutes() {
 		}
 		compiled.pattern = pattern
 		hosts := c.routeHosts(r)
+		c.webSocket(r)
 		c.routeReferences(r, compiled)
 		if err == nil {
 			c.collisions(compiled, hosts)

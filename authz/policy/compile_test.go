@@ -63,10 +63,24 @@ func TestFaults(t *testing.T) {
 		{"spec.members[0].deviceOwnership", "no ownership", func(s *Spec) { s.Audiences[0].Members = []Member{{DeviceOwnership: "mine"}} }},
 		{"spec.ownershipUnknown", "ownershipUnknown is", func(s *Spec) { s.Audiences[0].OwnershipUnknown = "inside" }},
 		{"spec.endpoints", "no endpoint", func(s *Spec) { s.Upstreams[0].Endpoints = nil }},
-		{"spec.endpoints[0]", "no IP address", func(s *Spec) { s.Upstreams[0].Endpoints = []string{"payroll:80"} }},
+		{"spec.endpoints[0]", "no IP address", func(s *Spec) { s.Upstreams[1].Endpoints = []string{"payroll:80"} }},
+		{"spec.endpoints[0]", "nor a DNS name", func(s *Spec) { s.Upstreams[0].Endpoints = []string{"127.1:80"} }},
+		{"spec.endpoints[0]", "port 0", func(s *Spec) { s.Upstreams[0].Endpoints = []string{"[::1]:0"} }},
+		{"spec.endpoints[1]", "twice", func(s *Spec) { s.Upstreams[0].Endpoints = []string{"a:1", "a:1"} }},
 		{"spec.spiffeID", "anybody could answer", func(s *Spec) { s.Upstreams[0].SPIFFEID = "" }},
 		{"spec.spiffeID", "", func(s *Spec) { s.Upstreams[0].SPIFFEID = "spiffe://acme.example/a/" }},
 		{"spec.plaintext", "not plaintext", func(s *Spec) { s.Upstreams[0].Plaintext = true }},
+		{"spec.plaintext", "not plaintext", func(s *Spec) { s.Upstreams[1].DNSName = "a.example" }},
+		{"spec.dnsName", "a spiffeID", func(s *Spec) { s.Upstreams[0].DNSName = "a.example" }},
+		{"spec.dnsName", "no DNS name", func(s *Spec) { s.Upstreams[0].SPIFFEID, s.Upstreams[0].DNSName = "", "*.example" }},
+		{"spec.protocol", `protocol is "h2c"`, func(s *Spec) { s.Upstreams[0].Protocol = "h2c" }},
+		{"spec.webSocket", "begins with GET", func(s *Spec) { s.Routes[1].WebSocket, s.Routes[1].Methods = true, []string{"PUT"} }},
+		{"spec.webSocket", "speaks http2", func(s *Spec) {
+			s.Routes[1].WebSocket, s.Routes[1].Methods = true, nil
+			for i := range s.Upstreams {
+				s.Upstreams[i].Protocol = ProtocolHTTP2
+			}
+		}},
 		{"spec.hosts", "no host", func(s *Spec) { s.Routes[0].Hosts = nil }},
 		{"spec.hosts[0]", "only for the first label", func(s *Spec) { s.Routes[0].Hosts = []string{"*"} }},
 		{"spec.hosts[0]", "is compared as", func(s *Spec) { s.Routes[0].Hosts = []string{"App.acme.example"} }},

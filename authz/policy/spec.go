@@ -94,10 +94,21 @@ type Member struct {
 // Upstream is where a route leads.
 type Upstream struct {
 	Meta      Meta     `yaml:"-"`
-	Endpoints []string `yaml:"endpoints"`          // host:port with a literal IP address
+	Endpoints []string `yaml:"endpoints"`          // host:port; in plaintext the host is a literal IP address
 	SPIFFEID  string   `yaml:"spiffeID,omitempty"` // mTLS: the only identity that the upstream may show
+	DNSName   string   `yaml:"dnsName,omitempty"`  // TLS: the DNS name that its certificate must have, which is also its SNI
 	Plaintext bool     `yaml:"plaintext,omitempty"`
+	Protocol  Protocol `yaml:"protocol,omitempty"` // default http1
 }
+
+// Protocol is what an upstream speaks.
+type Protocol string
+
+// The default is ProtocolHTTP1; gRPC needs ProtocolHTTP2, which in plaintext is spoken with prior knowledge.
+const (
+	ProtocolHTTP1 Protocol = "http1"
+	ProtocolHTTP2 Protocol = "http2"
+)
 
 // Route says which tier and audiences guard a host and path.
 type Route struct {
@@ -108,6 +119,8 @@ type Route struct {
 	Tier      string   `yaml:"tier"`
 	Audiences []string `yaml:"audiences"`
 	Upstream  string   `yaml:"upstream"`
+	// WebSocket lets requests become WebSockets (RFC 6455; RFC 8441 over HTTP/2). Default: such a request is refused.
+	WebSocket bool `yaml:"webSocket,omitempty"`
 	// Shared says that an isolated audience shares this route with others, and Reason why that is right.
 	Shared bool   `yaml:"shared,omitempty"`
 	Reason string `yaml:"reason,omitempty"`

@@ -61,10 +61,13 @@ var schemaTexts = map[string]string{
 	"OnUnknown":        "OnUnknown is what an unknown denyUnless signal does.",
 	"OwnershipUnknown": "OwnershipUnknown is how an audience counts a device whose ownership is not " +
 		"known.",
+	"Protocol":      "Protocol is what an upstream speaks.",
 	"Route":         "Route says which tier and audiences guard a host and path.",
 	"Route.methods": "empty: every method",
 	"Route.shared": "Shared says that an isolated audience shares this route with others, and Reason " +
 		"why that is right.",
+	"Route.webSocket": "WebSocket lets requests become WebSockets (RFC 6455; RFC 8441 over HTTP/2). " +
+		"Default: such a request is refused.",
 	"Severity":      "Severity is how much a finding matters.",
 	"Signal":        "Signal is one healthy statement about a device.",
 	"Signal.expr":   "CEL over device.<attribute>, true when healthy",
@@ -101,7 +104,9 @@ var schemaTexts = map[string]string{
 	"Tier.stricter": "Stricter adds to what members of an audience must show, or shortens what they " +
 		"are given. It never loosens.",
 	"Upstream":           "Upstream is where a route leads.",
-	"Upstream.endpoints": "host:port with a literal IP address",
+	"Upstream.dnsName":   "TLS: the DNS name that its certificate must have, which is also its SNI",
+	"Upstream.endpoints": "host:port; in plaintext the host is a literal IP address",
+	"Upstream.protocol":  "default http1",
 	"Upstream.spiffeID":  "mTLS: the only identity that the upstream may show",
 }
 
@@ -136,6 +141,10 @@ var schemaWords = map[string][]string{
 	},
 	"OwnershipUnknown": {
 		"outside",
+	},
+	"Protocol": {
+		"http1",
+		"http2",
 	},
 	"Severity": {
 		"low",
