@@ -32,7 +32,7 @@ func (b *builder) shown(secret string, pair KeyPair, field string) *tlsv3.SdsSec
 
 // upstreamTrust says who may sign the certificates of upstreams.
 func (b *builder) upstreamTrust() *tlsv3.SdsSecretConfig {
-	if s := b.in.Settings; s.UpstreamCA == nil && s.Client.WorkloadAPI {
+	if s := b.in.Settings; s.UpstreamCA == nil && s.Client != nil && s.Client.WorkloadAPI {
 		return b.secretOfAgent(agentTrust, "envoy.client")
 	}
 	b.secrets[upstreamCA] = b.trustedCA(upstreamCA, b.in.Settings.UpstreamCA, "envoy.upstreamCAFile")
@@ -110,10 +110,11 @@ func (c *checker) secret(where string, config *tlsv3.SdsSecretConfig, prefix str
 	}
 }
 
-// isAgent reports the cluster of the agent, all of whose endpoints are Unix sockets: keys never travel over plaintext
-// TCP.
+// isAgent reports the cluster of the agent, all of whose endpoints stand in it and are Unix sockets: keys never travel over
+// plaintext TCP.
 func isAgent(cluster *clusterv3.Cluster) bool {
-	if cluster.GetName() != agentCluster {
+	if cluster.GetName() != agentCluster || cluster.GetType() != clusterv3.Cluster_STATIC ||
+		len(cluster.GetLoadAssignment().GetEndpoints()) == 0 {
 		return false
 	}
 	for _, locality := range cluster.GetLoadAssignment().GetEndpoints() {

@@ -16,8 +16,9 @@ const authzFilter = "envoy.filters.http.ext_authz"
 const settableHeaders = `x-tiergate-[a-z0-9-]+|x-envoy-upstream-stream-duration-ms`
 
 // authzFilter asks for every request and fails closed: no answer in time is a 503, there is no runtime key that
-// switches the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers
-// go to authz as they came, duplicates and bytes that are no UTF-8 included. Bodies do not go.
+// switches the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers go to
+// authz as they came, duplicates and bytes that are no UTF-8 included, and only those that it is told (allowedHeaders). Bodies
+// do not go.
 func (b *builder) authzFilter() *authzv3.ExtAuthz {
 	filter := &authzv3.ExtAuthz{
 		TransportApiVersion: corev3.ApiVersion_V3,
@@ -34,6 +35,7 @@ func (b *builder) authzFilter() *authzv3.ExtAuthz {
 		IncludePeerCertificate:      true,
 		IncludeTlsSession:           true,
 		EncodeRawHeaders:            true,
+		AllowedHeaders:              b.allowedHeaders(),
 		EnforceResponseHeaderLimits: true,
 		ChargeClusterResponseStats:  wrapperspb.Bool(false),
 		DecoderHeaderMutationRules: &mutationv3.HeaderMutationRules{

@@ -26,6 +26,9 @@ type BootstrapOptions struct {
 	NodeCluster string // the group it belongs to; default "tiergate"
 	XDSSocket   string // absolute path of the Unix socket that Server is served on
 	AdminSocket string // absolute path of the Unix socket on which Envoy is to serve its admin interface
+	// StateOfTheWorld has Envoy take all resources of a kind at every change instead of those that differ. After a restart of
+	// tiergate with another policy, such an Envoy drops the clusters of the old one before it has the new routes.
+	StateOfTheWorld bool
 }
 
 // Bootstrap writes the configuration to start Envoy with, as YAML: everything else comes over delta ADS. The admin
@@ -62,8 +65,22 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return writeYAML(value), nil
+	return append([]byte(bootstrapHeader), writeYAML(value)...), nil
 }
+
+// bootstrapHeader says how to start Envoy. 20 seconds are the most that a certificate or CA which is withdrawn with its
+// listener can still be used on an old connection; what is decided about each request changes at once.
+const bootstrapHeader = `# Everything else comes from tiergate, over the socket that is named below. Start Envoy
+# in a session of its own (setsid, or a service), or it gets the signals of the terminal; as tiergate's user, whose
+# sockets nobody else may open:
+#
+#   setsid envoy -c THIS-FILE --drain-time-s 20
+#
+# --drain-time-s: a listener whose settings change closes its old connections within so many seconds. Envoy's default is
+#   600; more than 30 is too long. A policy edit changes no listener and closes nothing.
+# --base-id N: add it, with a number of its own, to each further Envoy on this machine; each needs its own --node-id and
+#   --admin-socket here, too.
+`
 
 func (b *builder) bootstrap(o BootstrapOptions) *bootstrapv3.Bootstrap {
 	admin := pipeAddress(o.AdminSocket)
@@ -83,7 +100,7 @@ func (b *builder) bootstrap(o BootstrapOptions) *bootstrapv3.Bootstrap {
 			)},
 		}}},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
-			AdsConfig: adsConfig(), CdsConfig: overADS(), LdsConfig: overADS(),
+			AdsConfig: adsConfig(o.StateOfTheWorld), CdsConfig: overADS(), LdsConfig: overADS(),
 		},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: []*clusterv3.Cluster{b.xdsCluster(o.XDSSocket)},
@@ -100,9 +117,13 @@ func fixedRuntime() *structpb.Struct {
 }
 
 // adsConfig reconnects within two seconds: Envoy's default waits up to 30 s after a restart of tiergate.
-func adsConfig() *corev3.ApiConfigSource {
+func adsConfig(stateOfTheWorld bool) *corev3.ApiConfigSource {
+	api := corev3.ApiConfigSource_DELTA_GRPC
+	if stateOfTheWorld {
+		api = corev3.ApiConfigSource_GRPC
+	}
 	return &corev3.ApiConfigSource{
-		ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
+		ApiType:                   api,
 		TransportApiVersion:       corev3.ApiVersion_V3,
 		SetNodeOnFirstMessageOnly: true,
 		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{

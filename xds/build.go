@@ -5,6 +5,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -22,7 +23,8 @@ import (
 func Build(in Input) (*Snapshot, error) {
 	b := &builder{
 		in: in, upstreams: map[string]policy.Upstream{}, isolated: map[string]bool{},
-		clusters: map[string]*clusterv3.Cluster{}, secrets: map[string]*tlsv3.Secret{}, served: map[string]bool{},
+		clusters: map[string]*clusterv3.Cluster{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{},
+		secrets: map[string]*tlsv3.Secret{}, served: map[string]bool{},
 	}
 	for _, u := range in.Upstreams {
 		b.upstreams[u.Meta.Name] = u
@@ -32,11 +34,14 @@ func Build(in Input) (*Snapshot, error) {
 	}
 	b.checkSettings()
 	b.clusters[authzCluster] = b.authzCluster()
+	b.accessLogCluster()
+	if in.Settings.Health != "" {
+		b.listeners = append(b.listeners, b.healthListener())
+	}
 	for _, l := range in.Settings.Listeners {
 		if l.Awaited {
 			continue
 		}
-		b.secrets[clientCAOf(l)] = b.trustedCA(clientCAOf(l), l.ClientCA, settingsField(l, "clientCAFile"))
 		b.listeners = append(b.listeners, b.listener(l))
 		b.routes = append(b.routes, b.routeConfiguration(l))
 	}
@@ -54,15 +59,22 @@ type builder struct {
 	listeners []*listenerv3.Listener
 	routes    []*routev3.RouteConfiguration
 	clusters  map[string]*clusterv3.Cluster
+	endpoints map[string]*endpointv3.ClusterLoadAssignment // by cluster
 	secrets   map[string]*tlsv3.Secret
 	served    map[string]bool // the routes that some listener serves
 	faults    Faults
 }
 
 func (b *builder) resources() resources {
-	r := resources{listeners: b.listeners, routes: b.routes}
+	r := resources{listeners: b.listeners, routes: b.routes, certificates: map[string]ClientCertificates{}}
+	for _, l := range b.in.Settings.Listeners {
+		r.certificates[l.Name] = l.ClientCertificates
+	}
 	for _, c := range b.clusters {
 		r.clusters = append(r.clusters, c)
+	}
+	for _, e := range b.endpoints {
+		r.endpoints = append(r.endpoints, e)
 	}
 	for _, s := range b.secrets {
 		r.secrets = append(r.secrets, s)

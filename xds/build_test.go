@@ -143,6 +143,9 @@ func TestUnserved(t *testing.T) {
 	if diff := cmp.Diff([]string{"attachments", "home", "issue-write"}, mustBuild(t, in).Unserved()); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff(mustBuild(t, in).Unserved(), Unserved(in)); diff != "" {
+		t.Error(diff)
+	}
 	if got := mustBuild(t, written(t)).Unserved(); len(got) > 0 {
 		t.Errorf("unserved %v", got)
 	}
@@ -179,8 +182,10 @@ func TestFaults(t *testing.T) {
 			"Route payroll-admin: spec.methods: another route"},
 		{"same host twice", func(in *Input) { in.Routes[0].Hosts = []string{"a.example", "A.example."} },
 			"Route payroll: spec.methods: another route"},
-		{"endpoint is a name", func(in *Input) { in.Upstreams[0].Endpoints = []string{"127.0.0.1:1", "payroll:1"} },
-			`Upstream payroll: spec.endpoints[1]: "payroll:1" is no literal`},
+		{"endpoint is a name in plaintext", func(in *Input) { in.Upstreams[1].Endpoints = []string{"127.0.0.1:1", "payroll:1"} },
+			`Upstream tracker: spec.endpoints[1]: "payroll:1" is no literal`},
+		{"endpoint is neither", func(in *Input) { in.Upstreams[0].Endpoints = []string{"127.1:1"} },
+			`Upstream payroll: spec.endpoints[0]: "127.1:1" is no IP address`},
 		{"endpoint without port", func(in *Input) { in.Upstreams[0].Endpoints = []string{"127.0.0.1:0"} },
 			`Upstream payroll: spec.endpoints[0]: "127.0.0.1:0" has port 0`},
 		{"endpoint with zone", func(in *Input) { in.Upstreams[0].Endpoints = []string{"[fe80::1%eth0]:1"} },
@@ -191,6 +196,14 @@ func TestFaults(t *testing.T) {
 			"Upstream payroll: spec.spiffeID: nothing says whom"},
 		{"TLS and plaintext", func(in *Input) { in.Upstreams[0].Plaintext = true },
 			"Upstream payroll: spec.plaintext: plaintext has no identity"},
+		{"name and plaintext", func(in *Input) { in.Upstreams[1].DNSName = "a.example" },
+			"Upstream tracker: spec.plaintext: plaintext has no identity"},
+		{"two identities", func(in *Input) { in.Upstreams[0].DNSName = "a.example" },
+			"Upstream payroll: spec.dnsName: an upstream has one identity"},
+		{"name without CA", func(in *Input) {
+			in.Upstreams[0].SPIFFEID, in.Upstreams[0].DNSName = "", "a.example"
+			in.Settings.Client, in.Settings.UpstreamCA = nil, nil
+		}, "Upstream payroll: spec.dnsName: TLS needs a CA"},
 		{"no client certificate", func(in *Input) { in.Settings.Client = nil },
 			"Upstream payroll: spec.spiffeID: mTLS needs"},
 		{"no upstream CA", func(in *Input) { in.Settings.UpstreamCA = nil },
@@ -218,7 +231,7 @@ func TestFaults(t *testing.T) {
 			"Settings: envoy.checkTimeout: 1m0s"},
 		{"relative socket", func(in *Input) { in.Settings.AuthzSocket = "a.sock" },
 			"Settings: runtimeDir: the socket of ext_authz"},
-		{"relative log", func(in *Input) { in.Settings.AccessLog = "log" }, "Settings: envoy.accessLog:"},
+		{"relative log", func(in *Input) { in.Settings.AccessLog = "log" }, "Settings: envoy.accessLog.file:"},
 		{"a name that is no text", func(in *Input) { in.TableDigest = "\xff" },
 			"Settings: envoy: Envoy's configuration cannot be written"},
 	} {

@@ -27,10 +27,16 @@ func (b *builder) checkSettings() {
 		}
 	}
 	if s.AccessLog != "" && !filepath.IsAbs(s.AccessLog) {
-		b.settingsFault("envoy.accessLog", fmt.Sprintf("%q is no absolute path", s.AccessLog),
+		b.settingsFault("envoy.accessLog.file", fmt.Sprintf("%q is no absolute path", s.AccessLog),
 			"write an absolute path or /dev/stdout")
 	}
 	names, addresses := map[string]bool{}, map[string]string{}
+	if s.Health != "" {
+		if _, err := literalAddress(s.Health); err != nil {
+			b.settingsFault("envoy.health.address", err.Error(), "write an IP address and a port, such as 127.0.0.1:8445")
+		}
+		addresses[s.Health] = "for probes (envoy.health)"
+	}
 	for _, l := range s.Listeners {
 		b.checkListener(l)
 		if names[l.Name] {
@@ -62,6 +68,17 @@ func (b *builder) checkListener(l Listener) {
 	case !isolated:
 		b.settingsFault(settingsField(l, "audience"), fmt.Sprintf("audience %q is not isolated", l.Audience),
 			"leave audience out: routes of audiences that are not isolated are on every listener without one")
+	}
+	if l.ClientCertificates == CertificateNone && len(l.ClientCA)+len(l.TrustDomains)+len(l.ClientSPIFFEIDs) > 0 {
+		b.settingsFault(settingsField(l, "clientCertificates"), "nobody is asked for a certificate, and it is said whose would do",
+			"remove clientCAFile, clientTrustDomains and clientSPIFFEIDs, or write clientCertificates: optional")
+	}
+	// Envoy 1.40 demands a certificate as soon as names are to match, and its SPIFFE validator always does.
+	if l.ClientCertificates == CertificateOptional &&
+		(len(l.ClientSPIFFEIDs) > 0 || len(l.ClientCA) == 0 && len(l.TrustDomains) > 0) {
+		b.settingsFault(settingsField(l, "clientCertificates"), "Envoy lets nobody in without a certificate where clientSPIFFEIDs "+
+			"or only clientTrustDomains say who may connect",
+			"name CAs alone, in clientCAFile, or give clients with tokens a listener of their own")
 	}
 }
 

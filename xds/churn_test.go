@@ -163,7 +163,7 @@ func TestNackShowsAndLastGoodServes(t *testing.T) {
 // altered is a snapshot with copies of another's resources, changed.
 func (r *rig) altered(s *Snapshot, change func(*resources)) *Snapshot {
 	r.t.Helper()
-	changed := resources{clusters: s.Clusters(), secrets: s.Secrets()}
+	changed := resources{clusters: s.Clusters(), endpoints: s.Endpoints(), secrets: s.Secrets()}
 	for _, l := range s.Listeners() {
 		changed.listeners = append(changed.listeners, proto.CloneOf[*listenerv3.Listener](l))
 	}

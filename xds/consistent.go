@@ -17,8 +17,8 @@ import (
 
 // Consistent checks a snapshot before it is published: every resource obeys Envoy's own constraints, what is named
 // exists, no listener reaches another's clusters, and on every listener each request passes an ext_authz that fails
-// closed. It reports all that is wrong. An error here is a fault of this package or of whoever changed a snapshot,
-// not of a policy.
+// closed, but for the one that answers probes and leads nowhere. It reports all that is wrong. An error here is a fault of
+// this package or of whoever changed a snapshot, not of a policy.
 func (s *Snapshot) Consistent() error {
 	c := checker{snapshot: s, clusters: map[string]bool{}, secrets: map[string]bool{}, routes: map[string]bool{},
 		open: map[string]bool{}}
@@ -32,10 +32,14 @@ func (s *Snapshot) Consistent() error {
 	for _, r := range s.resources.clusters {
 		c.valid("cluster", r.GetName(), r)
 		c.clusters[r.GetName()] = true
+		if r.GetName() == accessLogCluster {
+			c.accessLogService(r)
+		}
 		if socket := r.GetTransportSocket(); socket != nil {
 			c.upstreamSecrets(r.GetName(), socket.GetTypedConfig())
 		}
 	}
+	c.endpoints()
 	for _, r := range s.resources.routes {
 		c.valid("route configuration", r.GetName(), r)
 		c.routes[r.GetName()] = true
@@ -44,7 +48,11 @@ func (s *Snapshot) Consistent() error {
 	}
 	for _, r := range s.resources.listeners {
 		c.valid("listener", r.GetName(), r)
-		c.listener(r)
+		if r.GetName() == healthListener {
+			c.healthListener(r)
+		} else {
+			c.listener(r)
+		}
 	}
 	return errors.Join(c.errs...)
 }
@@ -123,25 +131,8 @@ func (c *checker) listener(l *listenerv3.Listener) {
 		} else if c.unpack("listener "+l.GetName(), chain.GetFilters()[0].GetTypedConfig(), &hcm) {
 			c.httpFilters(l.GetName(), &hcm)
 			c.forwarded(l.GetName(), &hcm)
+			c.upgrades(l.GetName(), &hcm)
 		}
-	}
-}
-
-func (c *checker) downstreamTLS(l *listenerv3.Listener, chain *listenerv3.FilterChain) {
-	var context tlsv3.DownstreamTlsContext
-	if !c.unpack("listener "+l.GetName(), chain.GetTransportSocket().GetTypedConfig(), &context) {
-		return
-	}
-	if !context.GetRequireClientCertificate().GetValue() {
-		c.fail("listener %s: does not demand a client certificate", l.GetName())
-	}
-	common := context.GetCommonTlsContext()
-	trusted := common.GetValidationContextSdsSecretConfig()
-	if trusted.GetSdsConfig().GetAds() == nil { // the agent's bundles are not ours to pick from
-		c.fail("listener %s: who may connect is not said by this process", l.GetName())
-	}
-	for _, config := range append(common.GetTlsCertificateSdsSecretConfigs(), trusted) {
-		c.secret("listener "+l.GetName(), config, l.GetName()+"/")
 	}
 }
 

@@ -99,6 +99,9 @@ func TestConsistentFinds(t *testing.T) {
 			for _, l := range good.Clusters() {
 				r.clusters = append(r.clusters, proto.CloneOf(l))
 			}
+			for _, l := range good.Endpoints() {
+				r.endpoints = append(r.endpoints, proto.CloneOf(l))
+			}
 			r.secrets = good.Secrets()
 			c.plant(t, &r)
 			bad, err := newSnapshot(r, good.Table(), nil)

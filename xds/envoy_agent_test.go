@@ -90,8 +90,16 @@ func TestConsistentFindsAgentHoles(t *testing.T) {
 		"no cluster leads to the agent's Unix": func(_ *testing.T, r *resources) {
 			for i, c := range r.clusters {
 				if isAgent(c) {
-					tcp := &clusterv3.Cluster{Name: c.GetName(), LoadAssignment: r.clusters[0].GetLoadAssignment()}
+					tcp := &clusterv3.Cluster{Name: c.GetName(), LoadAssignment: r.endpoints[0]}
 					r.clusters[i] = tcp
+				}
+			}
+		},
+		"no cluster leads to the agent's": func(_ *testing.T, r *resources) {
+			for i, c := range r.clusters {
+				if isAgent(c) {
+					r.clusters[i] = &clusterv3.Cluster{Name: c.GetName(), LoadAssignment: c.GetLoadAssignment()}
+					r.clusters[i].ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 				}
 			}
 		},

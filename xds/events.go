@@ -1,11 +1,12 @@
 package xds
 
 import (
-	"context"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Events are told what happens, each if it is set. They are called one at a time for each Envoy, must not block, and
@@ -13,8 +14,10 @@ import (
 type Events struct {
 	Connected    func(node NodeStatus)
 	Disconnected func(node NodeStatus)
-	Acked        func(Ack)
-	Nacked       func(Nack)
+	// Refused is told once for each node and reason of an Envoy that is not programmed: NodeStatus.Refused says why.
+	Refused func(node NodeStatus)
+	Acked   func(Ack)
+	Nacked  func(Nack)
 	// Settled is told once for each published snapshot that every connected Envoy holds it.
 	Settled func(digest, table string)
 }
@@ -22,7 +25,7 @@ type Events struct {
 // Ack is one response that an Envoy took over.
 type Ack struct {
 	Node      string
-	Type      string // clusters, listeners, routes or secrets
+	Type      string // clusters, listeners, routes, secrets, ...
 	Version   string // of the type as a whole
 	Resources int    // how many the response changed or removed
 }
@@ -42,90 +45,151 @@ func (e Events) settled(digest, table string) {
 	}
 }
 
-// callbacks hears what the delta server sees. It runs on the streams' goroutines.
-type callbacks struct{ server *Server }
-
-func (c callbacks) OnDeltaStreamOpen(_ context.Context, stream int64, _ string) error {
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	c.server.sessions[stream] = newSession(stream, time.Now())
-	return nil
+// callbacks hears what one stream's server sees, on the stream's goroutine.
+type callbacks struct {
+	server  *Server
+	session *session
 }
 
-func (c callbacks) OnDeltaStreamClosed(stream int64, _ *corev3.Node) {
+func (c callbacks) opened() {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.server.sessions[c.session] = struct{}{}
+}
+
+func (c callbacks) closed() {
 	s := c.server
 	s.mu.Lock()
-	gone := s.sessions[stream]
-	delete(s.sessions, stream)
-	var status NodeStatus
-	if gone != nil && gone.node != nil {
-		status = s.statusOf(gone)
+	delete(s.sessions, c.session)
+	var gone *NodeStatus
+	if c.session.node != nil {
+		status := s.statusOf(c.session)
+		gone = &status
 	}
 	s.mu.Unlock()
-	if gone != nil && gone.node != nil && s.events.Disconnected != nil {
-		s.events.Disconnected(status)
+	if gone != nil && s.events.Disconnected != nil {
+		s.events.Disconnected(*gone)
 	}
 	s.wake()
 }
 
-func (c callbacks) OnStreamDeltaResponse(
-	stream int64, _ *discoveryv3.DeltaDiscoveryRequest, response *discoveryv3.DeltaDiscoveryResponse,
-) {
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	if session := c.server.sessions[stream]; session != nil {
-		session.sent(response)
-	}
+// request is what both protocols say.
+type request struct {
+	node        *corev3.Node
+	typeURL     string
+	nonce       string
+	fault       *string
+	versionInfo string // state of the world: what Envoy took over last of the type
+	subscribe   func(*session)
 }
 
-func (c callbacks) OnStreamDeltaRequest(stream int64, request *discoveryv3.DeltaDiscoveryRequest) error {
-	for _, tell := range c.server.received(stream, request) {
-		tell()
+// received takes a request down and fits the session's cache before the request is answered from it. An error ends the
+// stream.
+func (c callbacks) received(r request) error {
+	c.server.mu.Lock()
+	tell, err := c.hear(r)
+	c.server.mu.Unlock()
+	for _, t := range tell {
+		t()
 	}
 	c.server.wake()
-	return nil
+	return err
 }
 
-// received takes a request down and returns what is to be told of it, once the lock is free.
-func (s *Server) received(stream int64, request *discoveryv3.DeltaDiscoveryRequest) (tell []func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	session := s.sessions[stream]
-	if session == nil {
+func (c callbacks) hear(r request) (tell []func(), err error) {
+	s, session := c.server, c.session
+	if session.node == nil {
+		if fault := tooOld(r.node, s.lowest); fault != nil {
+			return s.refuse(r.node, session, fault), status.Error(codes.FailedPrecondition, "tiergate does not program this Envoy: "+fault.Error())
+		}
+		session.node = r.node
+		delete(s.refused, r.node.GetId())
+		if now := s.statusOf(session); s.events.Connected != nil {
+			tell = append(tell, func() { s.events.Connected(now) })
+		}
+	}
+	r.subscribe(session)
+	rolledBack := ""
+	if d, answered := session.pending[r.nonce]; answered {
+		delete(session.pending, r.nonce)
+		if r.fault == nil {
+			session.ack(d)
+			s.remember(d)
+			tell = append(tell, c.acked(d)...)
+		} else {
+			tell = append(tell, c.nacked(d, r)...)
+			rolledBack = d.typeURL
+		}
+	}
+	if err := s.fit(session, rolledBack); err != nil {
+		return tell, err
+	}
+	if r.typeURL == resource.RouteType && session.holdBack() {
+		err = session.set()
+	}
+	if rolledBack != "" && session.sotw && s.published != nil {
+		err = session.rollBack(rolledBack, r.versionInfo)
+	}
+	return tell, err
+}
+
+// rollBack makes a state-of-the-world answer of what the cache holds after a refusal. It is sent exactly once, even where
+// it equals what Envoy took over before: of the refused response Envoy may have applied a part. Where nothing better can be
+// sent, nothing is.
+func (s *session) rollBack(url, said string) error {
+	s.salt[url]++
+	if s.rejected[url] >= standAfter || said != "" && s.acked[url] == "" {
+		s.stands[url] = said
+	}
+	return s.set()
+}
+
+// remember keeps what an Envoy took over as good for others.
+func (s *Server) remember(d delivery) {
+	for name, v := range d.resources {
+		_, wanted := s.wanted[d.typeURL][name]
+		_, stays := s.lingering[d.typeURL][name]
+		if v.resource != nil && (wanted || stays) {
+			s.lastGood.of(d.typeURL)[name] = v
+		}
+	}
+}
+
+func (c callbacks) acked(d delivery) []func() {
+	if c.server.events.Acked == nil {
 		return nil
 	}
-	if session.node == nil {
-		session.node = request.GetNode()
-		if status := s.statusOf(session); s.events.Connected != nil {
-			tell = append(tell, func() { s.events.Connected(status) })
+	ack := Ack{
+		Node: c.session.node.GetId(), Type: typeName(d.typeURL), Version: d.version,
+		Resources: len(d.resources) + len(d.removed),
+	}
+	return []func(){func() { c.server.events.Acked(ack) }}
+}
+
+func (c callbacks) nacked(d delivery, r request) []func() {
+	s, session := c.server, c.session
+	doubted := session.nack(d, *r.fault, time.Now(), s.firstRetry)
+	for _, name := range doubted { // it may hold something older that this process never saw
+		v := d.resources[name]
+		if session.sotw && r.versionInfo != "" && session.acked[d.typeURL] == "" {
+			session.refused[refusedVersion{d.typeURL, name, v.version}].stands = true
 		}
 	}
-	session.subscribed(request)
-	delivery, answered := session.pending[request.GetResponseNonce()]
-	if !answered {
-		return tell
-	}
-	delete(session.pending, request.GetResponseNonce())
-	if fault := request.GetErrorDetail(); fault != nil {
-		nack := Nack{
-			Node: session.node.GetId(), Type: typeName(delivery.typeURL), Version: delivery.version,
-			Resources: session.nack(delivery, fault.GetMessage(), time.Now()),
-			Detail:    describeNack(delivery.typeURL, fault.GetMessage()),
+	kept := delivery{typeURL: d.typeURL, resources: map[string]versioned{}}
+	for name, v := range d.resources {
+		if session.held[d.typeURL][name] == v {
+			kept.resources[name] = v
 		}
-		if s.events.Nacked != nil {
-			tell = append(tell, func() { s.events.Nacked(nack) })
-		}
-		return tell
 	}
-	session.ack(delivery)
-	if s.events.Acked != nil {
-		ack := Ack{
-			Node: session.node.GetId(), Type: typeName(delivery.typeURL), Version: delivery.version,
-			Resources: len(delivery.resources) + len(delivery.removed),
-		}
-		tell = append(tell, func() { s.events.Acked(ack) })
+	s.remember(kept)
+	if s.events.Nacked == nil {
+		return nil
 	}
-	return tell
+	nack := Nack{
+		Node: session.node.GetId(), Type: typeName(d.typeURL), Version: d.version, Resources: doubted,
+		Detail: describeNack(d.typeURL, *r.fault),
+	}
+	return []func(){func() { s.events.Nacked(nack) }}
 }
 
 func typeName(url string) string {

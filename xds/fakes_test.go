@@ -64,9 +64,13 @@ func (a *authority) issue(t *testing.T, id string) KeyPair {
 
 func (a *authority) issueUntil(t *testing.T, id string, notAfter time.Time) KeyPair {
 	t.Helper()
-	uri, err := url.Parse(id)
-	if err != nil {
-		t.Fatal(err)
+	var uris []*url.URL
+	for _, name := range strings.Fields(id) { // several names, for who has them
+		uri, err := url.Parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uris = append(uris, uri)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -77,7 +81,7 @@ func (a *authority) issueUntil(t *testing.T, id string, notAfter time.Time) KeyP
 		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "leaf"}, URIs: []*url.URL{uri},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "leaf"}, URIs: uris,
 		DNSNames: []string{"envoy.acme.example"}, NotBefore: notAfter.Add(-2 * time.Hour), NotAfter: notAfter,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
@@ -228,6 +232,7 @@ func (r *recorder) events() Events {
 	return Events{
 		Connected:    func(n NodeStatus) { note("connected " + n.Node) },
 		Disconnected: func(n NodeStatus) { note("disconnected " + n.Node) },
+		Refused:      func(n NodeStatus) { note("refused " + n.Node) },
 		Acked:        func(a Ack) { note("acked " + a.Type) },
 		Nacked: func(n Nack) {
 			note("nacked " + n.Type)

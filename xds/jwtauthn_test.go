@@ -71,7 +71,7 @@ func TestConsistentFindsWhatVouchesTooMuch(t *testing.T) {
 		"for nobody": {nothing, true, "is not told"},
 	} {
 		good := mustBuild(t, in)
-		r := resources{clusters: good.Clusters(), routes: good.Routes(), secrets: good.Secrets()}
+		r := resources{clusters: good.Clusters(), endpoints: good.Endpoints(), routes: good.Routes(), secrets: good.Secrets()}
 		for _, l := range good.Listeners() {
 			r.listeners = append(r.listeners, proto.CloneOf(l))
 		}

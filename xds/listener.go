@@ -25,8 +25,10 @@ const (
 	handshakeSeconds  = 10  // connection to end of TLS handshake
 	headersSeconds    = 10  // first byte of a request to the end of its headers
 	requestSeconds    = 300 // first byte of a request to the end of its body
-	streamIdleSeconds = 300 // a stream on which nothing moves
+	streamIdleSeconds = 300 // a stream on which nothing moves: WebSockets, SSE and gRPC streams ping within it
 	idleSeconds       = 900 // a connection without a stream
+	pingSeconds       = 30  // an HTTP/2 connection is asked whether it is alive
+	pongSeconds       = 10  // and is closed if it has not answered by then
 )
 
 // listener depends on nothing in the policy, so that no edit of the policy drains connections.
@@ -69,6 +71,7 @@ func (b *builder) connectionManager(l Listener) *hcmv3.HttpConnectionManager {
 	}
 	setLimits(hcm)
 	setOneReading(hcm)
+	setUpgrades(hcm)
 	b.setProvenance(hcm)
 	return hcm
 }
@@ -91,14 +94,19 @@ func setLimits(hcm *hcmv3.HttpConnectionManager) {
 		MaxConcurrentStreams:        number(maxStreams),
 		InitialStreamWindowSize:     number(streamWindow),
 		InitialConnectionWindowSize: number(connectionWindow),
+		ConnectionKeepalive:         &corev3.KeepaliveSettings{Interval: seconds(pingSeconds), Timeout: seconds(pongSeconds)},
 	}
 }
 
-// setOneReading leaves one reading of host and path to everyone behind: Envoy's routes, authz and the upstream.
+// setOneReading leaves one reading of scheme, host and path to everyone behind: Envoy's routes, authz and the upstream. The
+// scheme is what the connection has, not what an HTTP/2 client says.
 func setOneReading(hcm *hcmv3.HttpConnectionManager) {
 	hcm.NormalizePath = yes()
 	hcm.MergeSlashes = true
 	hcm.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
 	hcm.StripPortMode = &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true}
 	hcm.StripTrailingHostDot = true
+	hcm.SchemeHeaderTransformation = &corev3.SchemeHeaderTransformation{
+		Transformation: &corev3.SchemeHeaderTransformation_SchemeToOverwrite{SchemeToOverwrite: "https"},
+	}
 }

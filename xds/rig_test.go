@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,14 +62,21 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// given are the addresses that were handed out: the kernel gives a port again that nobody listens on yet.
+var given sync.Map
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if _, taken := given.LoadOrStore(l.Addr().String(), true); !taken {
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // rig is a real Envoy between a control plane, a decision service and upstreams of the test's own.
@@ -83,12 +91,21 @@ type rig struct {
 	in     Input
 
 	stopXDS, stopAuthz func()
+	stopEnvoy          func()
 	admin              *http.Client
+
+	sotw      bool                // Envoy takes the state of the world
+	bootstrap func(string) string // changes the bootstrap, if it is set
+	tune      func(*Server)       // changes each server before it serves, if it is set
+	serving   []grpc.ServerOption // default ServerOptions
 }
 
-func newRig(t *testing.T, pki *authority, in Input) *rig {
+func newRig(t *testing.T, pki *authority, in Input, with ...func(*rig)) *rig {
 	t.Helper()
 	r := &rig{t: t, root: t, dir: shortDir(t), pki: pki, events: &recorder{}}
+	for _, w := range with {
+		w(r)
+	}
 	r.authz = &decider{}
 	client := r.pki.issue(t, "spiffe://acme.example/envoy")
 	in.TableDigest = "table-1"
@@ -98,7 +115,10 @@ func newRig(t *testing.T, pki *authority, in Input) *rig {
 	in.Settings.AccessLog = filepath.Join(r.dir, "access.log")
 	for i := range in.Settings.Listeners {
 		l := &in.Settings.Listeners[i]
-		l.Address, l.Certificate, l.ClientCA = freeAddress(t), r.pki.issue(t, "spiffe://acme.example/envoy"), r.pki.caPEM
+		l.Address, l.Certificate = freeAddress(t), r.pki.issue(t, "spiffe://acme.example/envoy")
+		if l.ClientCertificates != CertificateNone && len(l.TrustDomains) == 0 {
+			l.ClientCA = r.pki.caPEM
+		}
 	}
 	r.in = in
 	r.startAuthz()
@@ -137,7 +157,13 @@ func (r *rig) publishSnapshot(snapshot *Snapshot) {
 // startXDS serves a fresh control plane on the socket; stopXDS ends it as a stopping process would.
 func (r *rig) startXDS() {
 	r.server = NewServer(Options{Events: r.events.events(), Linger: 500 * time.Millisecond})
-	g := grpc.NewServer(ServerOptions()...)
+	if r.tune != nil {
+		r.tune(r.server)
+	}
+	if r.serving == nil {
+		r.serving = ServerOptions()
+	}
+	g := grpc.NewServer(r.serving...)
 	r.server.Register(g)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
@@ -193,10 +219,13 @@ func (r *rig) startEnvoy() {
 	t.Helper()
 	adminSocket := filepath.Join(r.dir, "envoy.sock")
 	bootstrap, err := Bootstrap(BootstrapOptions{
-		NodeID: "envoy-1", XDSSocket: filepath.Join(r.dir, "xds.sock"), AdminSocket: adminSocket,
+		NodeID: "envoy-1", XDSSocket: filepath.Join(r.dir, "xds.sock"), AdminSocket: adminSocket, StateOfTheWorld: r.sotw,
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.bootstrap != nil {
+		bootstrap = []byte(r.bootstrap(string(bootstrap)))
 	}
 	config := filepath.Join(r.dir, "envoy.yaml")
 	if err := os.WriteFile(config, bootstrap, 0o600); err != nil {
@@ -211,7 +240,7 @@ func (r *rig) startEnvoy() {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	r.stopEnvoy = onceCleanup(r.root, func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {

@@ -9,10 +9,9 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 )
@@ -20,7 +19,10 @@ import (
 // DefaultLinger is longer than a request waits for a decision that the old routes have sent it for.
 const DefaultLinger = MaxCheckTimeout + time.Second
 
-// everyNode is the one key of the cache: every Envoy that connects gets the same snapshot.
+// maxRequest bounds one message of an Envoy, in bytes.
+const maxRequest = 32 << 20
+
+// everyNode is the one key of a session's cache, which is for one Envoy.
 const everyNode = "envoy"
 
 type sameForAll struct{}
@@ -30,32 +32,39 @@ func (sameForAll) ID(*corev3.Node) string { return everyNode }
 // Options are what a Server may be told; the zero Options are good.
 type Options struct {
 	Events Events
-	// Linger is how long clusters and secrets that a new snapshot no longer has stay after every connected Envoy took
-	// over the new routes. Default DefaultLinger.
+	// Linger is how long clusters, their endpoints and secrets that a new snapshot no longer has stay after every connected
+	// Envoy took over the new routes. Default DefaultLinger.
 	Linger time.Duration
+	// MinVersion, three numbers, refuses Envoys below it. It can only raise the package's MinVersion; one that cannot be read
+	// refuses all.
+	MinVersion string
 }
 
-// Server delivers the published snapshot to every Envoy over delta ADS. The state-of-the-world variant is refused:
-// there, a refused resource would be sent again and again.
+// Server delivers the published snapshot to every Envoy over ADS, delta or state of the world, as far as it fits: what an
+// Envoy refuses is taken back to what was good before, for that Envoy alone, and tried again later.
 //
 // A change is made before it is broken: what the old routes still need stays until every connected Envoy holds the new
-// ones. Run does that; without it, nothing is ever taken away.
+// ones, and of a reconnecting Envoy's own until it does. Run does that; without it, nothing is ever taken away.
 type Server struct {
-	cache   cachev3.SnapshotCache
-	delta   delta.Server
-	events  Events
-	linger  time.Duration
-	changed chan struct{} // wakes Run; holds one
-	stop    context.CancelFunc
+	events Events
+	linger time.Duration
+	lowest version
 
-	publishing sync.Mutex // held while a snapshot moves into the cache
+	firstRetry time.Duration
+	changed    chan struct{}          // wakes Run; holds one
+	streams    func() context.Context // ends when Run does
+	stop       context.CancelFunc
 
 	mu        sync.Mutex
-	sessions  map[int64]*session
+	sessions  map[*session]struct{}
+	refused   map[string]*refusedNode // by node id
 	published *Snapshot
-	serving   *cachev3.Snapshot // published, and what lingers of those before
-	lingering bool              // serving holds more than published
-	settled   bool              // Events.Settled has been told of published
+	wanted    contents // of published
+	lingering contents // of snapshots before it
+	lastGood  contents // what an Envoy of this process took over last
+	everybody fit      // what an Envoy gets that refused nothing
+	settled   bool     // Events.Settled has been told of published
+	calmSince time.Time
 }
 
 // NewServer makes a server that starts nothing and serves nothing until Publish.
@@ -64,19 +73,27 @@ func NewServer(o Options) *Server {
 		o.Linger = DefaultLinger
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{
-		cache: cachev3.NewSnapshotCache(true, sameForAll{}, nil), events: o.Events, linger: o.Linger,
-		changed: make(chan struct{}, 1), stop: stop, sessions: map[int64]*session{},
+	return &Server{
+		events: o.Events, linger: o.Linger, lowest: lowest(o.MinVersion), changed: make(chan struct{}, 1),
+		streams: func() context.Context { return ctx }, stop: stop,
+		firstRetry: firstRetry,
+		sessions:   map[*session]struct{}{}, refused: map[string]*refusedNode{}, lingering: contents{}, lastGood: contents{},
 	}
-	s.delta = delta.NewServer(ctx, s.cache, callbacks{s})
-	return s
 }
 
 // ServerOptions are what a gRPC server for Envoy's streams needs: Envoy pings an idle stream, and grpc-go by default
-// cuts whoever pings more often than every five minutes.
+// cuts whoever pings more often than every five minutes. A peer that is gone without a word is noticed within 30 s. What
+// Envoy says of a resource that it refuses may quote all of it.
 func ServerOptions() []grpc.ServerOption {
+	return serverOptions(5*time.Second, 20*time.Second)
+}
+
+// serverOptions bears pings that come no faster than bear, and pings itself what was silent for so long.
+func serverOptions(bear, silent time.Duration) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: bear, PermitWithoutStream: true}),
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: silent, Timeout: 10 * time.Second}),
 	}
 }
 
@@ -95,7 +112,19 @@ type service struct {
 func (v service) DeltaAggregatedResources(
 	stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer,
 ) error {
-	return v.server.delta.DeltaStreamHandler(stream, resource.AnyType)
+	session := newSession(false, time.Now())
+	heard := deltaCallbacks{callbacks{v.server, session}}
+	return delta.NewServer(v.server.streams(), session.cache, heard).DeltaStreamHandler(stream, resource.AnyType)
+}
+
+// StreamAggregatedResources serves one Envoy that is configured for the state of the world.
+func (v service) StreamAggregatedResources(
+	stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer,
+) error {
+	session := newSession(true, time.Now())
+	heard := sotwCallbacks{callbacks{v.server, session}}
+	// Ordered: clusters are with Envoy before the routes that name them.
+	return sotw.NewServer(v.server.streams(), session.cache, heard, sotw.WithOrderedADS()).StreamHandler(stream, resource.AnyType)
 }
 
 // Publish hands a snapshot to every Envoy, those that connect later included. The snapshot must be Consistent. It
@@ -104,53 +133,78 @@ func (s *Server) Publish(ctx context.Context, snapshot *Snapshot) error {
 	if snapshot == nil {
 		return errors.New("there is no snapshot to publish")
 	}
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("the snapshot was not published: %w", err)
+	}
 	s.mu.Lock()
-	serving, lingering, err := withLingering(snapshot.cache, s.serving)
-	if err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	s.published, s.serving, s.lingering, s.settled = snapshot, serving, lingering, false
-	s.mu.Unlock()
-	return s.set(ctx, serving)
-}
-
-func (s *Server) set(ctx context.Context, serving *cachev3.Snapshot) error {
-	if err := s.cache.SetSnapshot(ctx, everyNode, serving); err != nil {
-		return fmt.Errorf("the snapshot was not handed to every Envoy: %w", err)
-	}
-	s.wake()
-	return nil
-}
-
-// withLingering adds to the new snapshot the clusters and secrets that only the old one has.
-func withLingering(next, old *cachev3.Snapshot) (serving *cachev3.Snapshot, lingering bool, err error) {
-	if old == nil {
-		return next, false, nil
-	}
-	items := map[resource.Type][]types.Resource{}
-	for _, t := range deliveredTypes {
-		fresh := next.GetResources(t.url)
-		for _, r := range fresh {
-			items[t.url] = append(items[t.url], r)
-		}
-		if t.url != resource.ClusterType && t.url != resource.SecretType {
-			continue
-		}
-		for name, r := range old.GetResources(t.url) {
-			if _, kept := fresh[name]; !kept {
-				items[t.url] = append(items[t.url], r)
-				lingering = true
+	defer s.mu.Unlock()
+	wanted, lingering := contentsOf(snapshot), contents{}
+	for _, before := range []contents{s.lingering, s.wanted} { // the younger of a name is the one that counts
+		for url, items := range before {
+			for name, v := range items {
+				if _, fresh := wanted[url][name]; lingers(url) && !fresh {
+					lingering.of(url)[name] = v
+				}
 			}
 		}
 	}
-	if !lingering {
-		return next, false, nil
+	s.published, s.wanted, s.lingering, s.settled, s.calmSince = snapshot, wanted, lingering, false, time.Time{}
+	s.tidy()
+	return s.fitAll()
+}
+
+// fitAll gives every Envoy anew what fits it.
+func (s *Server) fitAll() error {
+	s.everybody = newFit(fitted(s.wanted, s.lingering, nil), nil)
+	var errs []error
+	for session := range s.sessions {
+		errs = append(errs, s.fit(session, ""))
 	}
-	serving, err = cacheSnapshot(items)
-	return serving, true, err
+	s.wake()
+	return errors.Join(errs...)
+}
+
+// fit gives one Envoy what fits it; of a type that it just refused at once.
+func (s *Server) fit(session *session, rolledBack string) error {
+	if s.published == nil {
+		return nil
+	}
+	session.target = s.everybody
+	if !session.plain() {
+		lingering := contents{}
+		for _, old := range []contents{session.ghosts, s.lingering} {
+			for url, items := range old {
+				for name, v := range items {
+					lingering.of(url)[name] = v
+				}
+			}
+		}
+		session.target = newFit(fitted(s.wanted, lingering, session.refused, session.held, s.lastGood), session.refused)
+	}
+	if err := session.step(rolledBack); err != nil {
+		return fmt.Errorf("the snapshot was not handed to Envoy %s: %w", session.node.GetId(), err)
+	}
+	return nil
+}
+
+// tidy forgets what no longer matters: refusals of versions that nobody would send, and good versions of what is gone.
+func (s *Server) tidy() {
+	for session := range s.sessions {
+		for key := range session.refused {
+			if s.wanted[key.typeURL][key.name].version != key.version && s.lastGood[key.typeURL][key.name].version != key.version {
+				delete(session.refused, key)
+			}
+		}
+	}
+	for url, items := range s.lastGood {
+		for name := range items {
+			_, wanted := s.wanted[url][name]
+			_, stays := s.lingering[url][name]
+			if !wanted && !stays {
+				delete(items, name)
+			}
+		}
+	}
 }
 
 func (s *Server) wake() {
@@ -158,59 +212,4 @@ func (s *Server) wake() {
 	case s.changed <- struct{}{}:
 	default:
 	}
-}
-
-// Run takes away what no Envoy needs any more, until the context ends; then it ends all streams, so that a graceful
-// stop of the gRPC server has nothing to wait for. It may be called once.
-func (s *Server) Run(ctx context.Context) error {
-	defer s.stop()
-	timer := time.NewTimer(s.linger)
-	timer.Stop()
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.changed:
-			if digest, table, ok := s.settle(); ok {
-				s.events.settled(digest, table)
-				timer.Reset(s.linger)
-			}
-		case <-timer.C:
-			if err := s.retire(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
-	}
-}
-
-// settle reports, once for each published snapshot, that every connected Envoy holds it. Without any Envoy nothing is
-// known: one that was connected before may still hold the old routes.
-func (s *Server) settle() (digest, table string, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.settled || s.published == nil || len(s.sessions) == 0 {
-		return "", "", false
-	}
-	for _, session := range s.sessions {
-		if !session.holds(s.published, s.serving) {
-			return "", "", false
-		}
-	}
-	s.settled = true
-	return s.published.Digest(), s.published.Table(), true
-}
-
-func (s *Server) retire(ctx context.Context) error {
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
-	s.mu.Lock()
-	if !s.settled || !s.lingering { // something was published since; it is settled anew
-		s.mu.Unlock()
-		return nil
-	}
-	serving := s.published.cache
-	s.serving, s.lingering = serving, false
-	s.mu.Unlock()
-	return s.set(ctx, serving)
 }

@@ -12,12 +12,11 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	grpcstatus "google.golang.org/grpc/status"
 )
 
 // plane is a control plane without an Envoy.
@@ -40,6 +39,15 @@ func newPlane(t *testing.T) *plane {
 	return p
 }
 
+// envoyNode says what an Envoy says of itself.
+func envoyNode(id string) *corev3.Node {
+	return &corev3.Node{
+		Id: id, UserAgentName: "envoy", UserAgentVersionType: &corev3.Node_UserAgentBuildVersion{
+			UserAgentBuildVersion: &corev3.BuildVersion{Version: &typev3.SemanticVersion{MajorNumber: 1, MinorNumber: 40}},
+		},
+	}
+}
+
 // node speaks the protocol as an Envoy does.
 type node struct {
 	t      *testing.T
@@ -55,7 +63,7 @@ func (p *plane) node(id string) *node {
 		p.t.Fatal(err)
 	}
 	n := &node{p.t, stream}
-	n.send(&discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: id}, TypeUrl: resource.ClusterType})
+	n.send(&discoveryv3.DeltaDiscoveryRequest{Node: envoyNode(id), TypeUrl: resource.ClusterType})
 	return n
 }
 
@@ -104,7 +112,7 @@ func (n *node) takeAll(s *Snapshot) {
 	n.answer(n.receive(), "")
 	n.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.ListenerType})
 	n.answer(n.receive(), "")
-	for _, url := range []string{resource.RouteType, resource.SecretType} {
+	for _, url := range []string{resource.EndpointType, resource.RouteType, resource.SecretType} {
 		n.send(&discoveryv3.DeltaDiscoveryRequest{
 			TypeUrl: url, ResourceNamesSubscribe: slices.Collect(maps.Keys(s.cache.GetVersionMap(url))),
 		})
@@ -124,17 +132,6 @@ func names(response *discoveryv3.DeltaDiscoveryResponse) []string {
 func TestPublishNothing(t *testing.T) {
 	if err := NewServer(Options{}).Publish(t.Context(), nil); err == nil {
 		t.Error("no snapshot was published")
-	}
-}
-
-func TestStateOfTheWorldIsRefused(t *testing.T) {
-	p := newPlane(t)
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(p.conn).StreamAggregatedResources(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); grpcstatus.Code(err) != codes.Unimplemented {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -175,13 +172,29 @@ func TestSlowestEnvoyKeepsItsClusters(t *testing.T) {
 	}
 	take(slow)
 	p.eventually("both are settled", func() error { return p.settledOn(second) })
+	want := map[string]string{
+		resource.ClusterType: "ingress/payroll", resource.SecretType: "upstream-ca upstream-client",
+		resource.EndpointType: gonePayroll(first),
+	}
 	for _, n := range []*node{fast, slow} {
-		gone := n.receive()
-		want := map[string]string{resource.ClusterType: "ingress/payroll", resource.SecretType: "upstream-ca upstream-client"}
-		if got := sortedText(gone.GetRemovedResources()); got == "" || got != want[gone.GetTypeUrl()] {
-			t.Errorf("got %s, removed %s", gone.GetTypeUrl(), got)
+		for range want {
+			gone := n.receive()
+			if got := sortedText(gone.GetRemovedResources()); got == "" || got != want[gone.GetTypeUrl()] {
+				t.Errorf("got %s, removed %s", gone.GetTypeUrl(), got)
+			}
+			n.answer(gone, "")
 		}
 	}
+}
+
+// gonePayroll is the name of the endpoints of a cluster that goes away.
+func gonePayroll(s *Snapshot) string {
+	for name := range s.cache.GetVersionMap(resource.EndpointType) {
+		if strings.HasPrefix(name, "ingress/payroll") {
+			return name
+		}
+	}
+	return ""
 }
 
 // Without any Envoy nothing is known: one that is away may still hold the old routes, and finds its clusters on return.
@@ -230,13 +243,13 @@ func TestReconnectWithEqualContentSendsNothing(t *testing.T) {
 	n := &node{t, stream}
 	for _, url := range []string{resource.ClusterType, resource.ListenerType} {
 		n.send(&discoveryv3.DeltaDiscoveryRequest{
-			Node: &corev3.Node{Id: "back"}, TypeUrl: url, InitialResourceVersions: snapshot.cache.GetVersionMap(url),
+			Node: envoyNode("back"), TypeUrl: url, InitialResourceVersions: snapshot.cache.GetVersionMap(url),
 		})
 		if got := n.receive(); len(got.GetResources()) > 0 || len(got.GetRemovedResources()) > 0 {
 			t.Errorf("got %v again", names(got))
 		}
 	}
-	for _, url := range []string{resource.RouteType, resource.SecretType} {
+	for _, url := range []string{resource.EndpointType, resource.RouteType, resource.SecretType} {
 		versions := snapshot.cache.GetVersionMap(url)
 		n.send(&discoveryv3.DeltaDiscoveryRequest{
 			TypeUrl: url, InitialResourceVersions: versions, ResourceNamesSubscribe: slices.Collect(maps.Keys(versions)),
@@ -258,8 +271,13 @@ func TestNackThatNamesNobodyDoubtsAll(t *testing.T) {
 		}
 		return fmt.Errorf("%+v", status)
 	})
+	rolledBack := n.receive() // there is nothing good yet
+	if got := rolledBack.GetRemovedResources(); len(rolledBack.GetResources()) > 0 || len(got) != 4 {
+		t.Errorf("rolled back to %v, removed %v", names(rolledBack), got)
+	}
+	n.answer(rolledBack, "")
 	next := written(t)
-	next.Upstreams[1].Endpoints = []string{"127.0.0.1:7777"}
+	next.Upstreams[1].SPIFFEID, next.Upstreams[1].Plaintext = "spiffe://acme.example/tracker", false
 	p.publishSnapshot(mustBuild(t, next))
 	changed := n.receive()
 	if got := names(changed); !slices.Equal(got, []string{"contractors/tracker", "ingress/tracker"}) {

@@ -11,6 +11,7 @@ type Input struct {
 	Routes    []policy.Route
 	Audiences []policy.Audience
 	Upstreams []policy.Upstream
+	Tiers     []policy.Tier // of the routes
 	// TableDigest names the route table. Every check carries it back, so that authz compares Envoy's match with its
 	// own in the generation in which Envoy made it.
 	TableDigest string
@@ -22,7 +23,7 @@ type Settings struct {
 	AuthzSocket  string        // absolute path of the ext_authz service's Unix socket
 	CheckTimeout time.Duration // how long Envoy waits for a decision; more than 0, at most 2s
 	Listeners    []Listener    // none: Envoy is given nothing to listen on
-	Client       *KeyPair      // what Envoy shows to upstreams that name a spiffeID
+	Client       *KeyPair      // what Envoy shows to upstreams; needed where one names a spiffeID
 	// UpstreamCA, PEM, are who may sign the certificates of those upstreams; nil where Client comes from the Workload API:
 	// the CA certificates of Envoy's own trust domain, which come from there too.
 	UpstreamCA []byte
@@ -33,11 +34,15 @@ type Settings struct {
 	// needed where a KeyPair comes from it.
 	WorkloadAPI string
 	AccessLog   string // "": none; /dev/stdout or /dev/stderr; else the absolute path of a file
+	// AccessLogService is where access logs are streamed to; nil: nowhere.
+	AccessLogService *AccessLogService
+	// Health is the ip:port on which Envoy answers probes; "": none.
+	Health string
 	// TokenIssuers are those whose tokens' signatures Envoy verifies.
 	TokenIssuers []TokenIssuer
 }
 
-// Listener is one address that Envoy serves over mTLS.
+// Listener is one address that Envoy serves over TLS.
 type Listener struct {
 	Name    string // a DNS label; names the route configuration and prefixes the clusters
 	Address string // ip:port
@@ -46,8 +51,42 @@ type Listener struct {
 	Audience    string
 	Certificate KeyPair
 	ClientCA    []byte // PEM: who may connect
+	// TrustDomains are the CA certificates (PEM) of trust domains whose workloads may connect, each for its own names only;
+	// beside a ClientCA all of them are one pool. A domain without any is left out until it has some.
+	TrustDomains map[string][]byte
+	// ClientSPIFFEIDs are SPIFFE IDs or patterns (identity.ParseSPIFFEPattern), one of which a client must have; none: anybody.
+	ClientSPIFFEIDs    []string
+	ClientCertificates ClientCertificates
+	Serves             Serves
 	// Awaited: whom ClientCA is to admit is not known yet. Envoy is not given the listener until it is.
 	Awaited bool
+}
+
+// ClientCertificates says whether clients of a listener show a certificate.
+type ClientCertificates int
+
+// The zero value demands one.
+const (
+	CertificateRequired ClientCertificates = iota
+	CertificateOptional                    // one that is shown must be good
+	CertificateNone
+)
+
+// Serves says which routes exist on a listener, by what their tier identifies.
+type Serves int
+
+// The zero value serves all routes whose audiences the listener serves.
+const (
+	ServesAll Serves = iota
+	ServesUsers
+	ServesWorkloads
+)
+
+// AccessLogService takes envoy.service.accesslog.v3 streams: on a Unix socket, or at an address over mTLS from exactly one
+// SPIFFE ID. Requests come as TCPAccessLogEntry messages, whose custom tags are the fields of the file's lines.
+type AccessLogService struct {
+	Socket            string
+	Address, SPIFFEID string
 }
 
 // KeyPair is a certificate chain and its private key, both PEM, or the SVID that Envoy itself gets of the Workload API.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -22,7 +23,10 @@ type resources struct {
 	listeners []*listenerv3.Listener
 	routes    []*routev3.RouteConfiguration
 	clusters  []*clusterv3.Cluster
+	endpoints []*endpointv3.ClusterLoadAssignment
 	secrets   []*tlsv3.Secret
+
+	certificates map[string]ClientCertificates // what was intended for each listener
 }
 
 // Snapshot is what Envoy is to hold: immutable, and named by its content.
@@ -38,10 +42,14 @@ func newSnapshot(r resources, table string, unserved []string) (*Snapshot, error
 	sortByName(r.listeners)
 	sortByName(r.routes)
 	sortByName(r.clusters)
+	slices.SortFunc(r.endpoints, func(a, b *endpointv3.ClusterLoadAssignment) int {
+		return cmp.Compare(a.GetClusterName(), b.GetClusterName())
+	})
 	sortByName(r.secrets)
 	cached, err := cacheSnapshot(map[resource.Type][]types.Resource{
 		resource.ListenerType: asResources(r.listeners), resource.RouteType: asResources(r.routes),
-		resource.ClusterType: asResources(r.clusters), resource.SecretType: asResources(r.secrets),
+		resource.ClusterType: asResources(r.clusters), resource.EndpointType: asResources(r.endpoints),
+		resource.SecretType: asResources(r.secrets),
 	})
 	if err != nil {
 		return nil, err
@@ -60,6 +68,7 @@ type deliveredType struct{ url, name string }
 
 var deliveredTypes = []deliveredType{
 	{resource.ClusterType, "clusters"},
+	{resource.EndpointType, "endpoints"},
 	{resource.ListenerType, "listeners"},
 	{resource.RouteType, "routes"},
 	{resource.SecretType, "secrets"},
@@ -107,7 +116,8 @@ func (s *Snapshot) Digest() string { return s.digest }
 // Table is the digest of the route table that the snapshot carries (Input.TableDigest).
 func (s *Snapshot) Table() string { return s.table }
 
-// Unserved lists, sorted, the routes that no listener serves: those of an isolated audience without a listener here.
+// Unserved lists, sorted, the routes that no listener serves: those of an isolated audience without a listener here, or whose
+// tier identifies nobody whom a listener is for (Listener.Serves).
 func (s *Snapshot) Unserved() []string { return slices.Clone(s.unserved) }
 
 // Listeners are sorted by name and must not be changed.
@@ -118,6 +128,12 @@ func (s *Snapshot) Routes() []*routev3.RouteConfiguration { return slices.Clone(
 
 // Clusters are sorted by name, "<listener>/<upstream>" or the way to ext_authz, and must not be changed.
 func (s *Snapshot) Clusters() []*clusterv3.Cluster { return slices.Clone(s.resources.clusters) }
+
+// Endpoints are sorted by the name of their cluster and must not be changed. Clusters of STRICT_DNS, the way to ext_authz
+// and the way to the agent have theirs in themselves.
+func (s *Snapshot) Endpoints() []*endpointv3.ClusterLoadAssignment {
+	return slices.Clone(s.resources.endpoints)
+}
 
 // Secrets are sorted by name and must not be changed. They hold private keys.
 func (s *Snapshot) Secrets() []*tlsv3.Secret { return slices.Clone(s.resources.secrets) }

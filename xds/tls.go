@@ -6,10 +6,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/tiergate/tiergate/authz/policy"
 )
 
 const (
@@ -44,68 +41,6 @@ func (b *builder) trustedCA(name string, ca []byte, field string) *tlsv3.Secret 
 
 func inline(data []byte) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: data}}
-}
-
-// downstreamTLS demands a certificate that the listener's own CA signed. Sessions are not resumed: a client that is no
-// longer trusted, or whose certificate ran out, would come back without showing anything.
-func (b *builder) downstreamTLS(l Listener) *corev3.TransportSocket {
-	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		RequireClientCertificate: yes(),
-		SessionTicketKeysType: &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
-			DisableStatelessSessionResumption: true,
-		},
-		DisableStatefulSessionResumption: true,
-		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:     tlsParameters(),
-			AlpnProtocols: []string{"h2", "http/1.1"},
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{
-				b.shown(certificateOf(l), l.Certificate, settingsField(l, "tls")),
-			},
-			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-				ValidationContextSdsSecretConfig: secretOverADS(clientCAOf(l)),
-			},
-		},
-	})
-}
-
-// upstreamTLS is mTLS with exactly one identity on the other side; nil only where the policy says plaintext.
-func (b *builder) upstreamTLS(u policy.Upstream) *corev3.TransportSocket {
-	switch {
-	case u.Plaintext && u.SPIFFEID != "":
-		b.upstreamFault(u, "spec.plaintext", "plaintext has no identity to compare with spiffeID", "write one of the two")
-		return nil
-	case u.Plaintext:
-		return nil
-	case u.SPIFFEID == "":
-		b.upstreamFault(u, "spec.spiffeID", "nothing says whom to find there",
-			"write spiffeID for mTLS, or plaintext: true if the path to it is protected otherwise")
-		return nil
-	case b.in.Settings.Client == nil:
-		b.upstreamFault(u, "spec.spiffeID", "mTLS needs a certificate to show, and the settings have none",
-			"set envoy.client in the settings")
-		return nil
-	}
-	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		MaxSessionKeys: number(0), // no resumption: every connection shows its certificate
-		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:     tlsParameters(),
-			AlpnProtocols: []string{"http/1.1"},
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{
-				b.shown(upstreamClient, *b.in.Settings.Client, "envoy.client"),
-			},
-			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
-				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
-					DefaultValidationContext: &tlsv3.CertificateValidationContext{
-						MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
-							SanType: tlsv3.SubjectAltNameMatcher_URI,
-							Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: u.SPIFFEID}},
-						}},
-					},
-					ValidationContextSdsSecretConfig: b.upstreamTrust(),
-				},
-			},
-		},
-	})
 }
 
 func tlsParameters() *tlsv3.TlsParameters {

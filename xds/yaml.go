@@ -11,6 +11,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // YAML writes the snapshot for people, in Envoy's own words and a fixed order. Private keys are left out and
@@ -24,7 +25,7 @@ func (s *Snapshot) YAML() ([]byte, error) {
 	document := map[string]any{}
 	for name, messages := range map[string][]proto.Message{
 		"listeners": messagesOf(r.listeners), "route_configurations": messagesOf(r.routes),
-		"clusters": messagesOf(r.clusters), "secrets": messagesOf(secrets),
+		"clusters": messagesOf(r.clusters), "endpoints": messagesOf(r.endpoints), "secrets": messagesOf(secrets),
 	} {
 		values := make([]any, 0, len(messages))
 		for _, m := range messages {
@@ -85,10 +86,26 @@ func redacted(secret *tlsv3.Secret) *tlsv3.Secret {
 		pair.PrivateKey = inlineText("[private key]")
 		pair.CertificateChain = fingerprint(pair.GetCertificateChain())
 	}
-	if context := copied.GetValidationContext(); context != nil {
+	context := copied.GetValidationContext()
+	if context.GetTrustedCa() != nil {
 		context.TrustedCa = fingerprint(context.GetTrustedCa())
 	}
+	if custom := context.GetCustomValidatorConfig(); custom != nil {
+		redactDomains(custom.GetTypedConfig())
+	}
 	return copied
+}
+
+// redactDomains names each trust domain's certificates likewise. What is no such configuration stays as it is: it is public.
+func redactDomains(packed *anypb.Any) {
+	var validator tlsv3.SPIFFECertValidatorConfig
+	if packed.UnmarshalTo(&validator) != nil {
+		return
+	}
+	for _, domain := range validator.GetTrustDomains() {
+		domain.TrustBundle = fingerprint(domain.GetTrustBundle())
+	}
+	_ = packed.MarshalFrom(&validator) // what was just read can be written
 }
 
 func fingerprint(source *corev3.DataSource) *corev3.DataSource {
