@@ -15,21 +15,21 @@ import (
 	"github.com/tiergate/tiergate/config"
 )
 
-// trust judges peers by the CA certificates that count now: those in files, as they were at start, and those of the
-// trust domains that follow the Workload API, as they rotate. What else the Workload API delivers counts for nothing.
+// trust judges peers by the CA certificates that count now: those in files, which are followed (takeDomain, takeDevices),
+// and those of the trust domains that follow the Workload API, as they rotate. What else the Workload API delivers counts for nothing.
 // It is an authz.Peers.
 type trust struct {
-	fixed  identity.AuthorityOptions // all but what follows the Workload API
-	live   []string                  // the trust domains that follow it, as the settings list them
-	source *svid.Source              // nil: none does
+	live   []string     // the trust domains that follow it, as the settings list them
+	source *svid.Source // nil: none does
 	told   trustEvents
 
 	authority atomic.Pointer[identity.Authority]
 
 	mu      sync.Mutex
-	held    map[string][]byte // the bundles of live that are in force, PEM
-	seen    map[string]bool   // the domains of live that had a bundle once
-	changed []func()          // called after every change
+	fixed   identity.AuthorityOptions // all but what follows the Workload API
+	held    map[string][]byte         // the bundles of live that are in force, PEM
+	seen    map[string]bool           // the domains of live that had a bundle once
+	changed []func()                  // called after every change
 }
 
 // trustEvents are told by trust.
@@ -40,9 +40,9 @@ type trustEvents struct {
 	Refused func(domain string, err error)
 }
 
-// newTrust reads the files. source delivers the bundles of the trust domains without a file.
-func newTrust(s *config.Settings, source *svid.Source, told trustEvents) (*trust, error) {
-	options, err := authorityOptions(s)
+// newTrust takes the files as they count. source delivers the bundles of the trust domains without a file.
+func newTrust(s *config.Settings, held *fileSet, source *svid.Source, told trustEvents) (*trust, error) {
+	options, err := authorityOptions(s, held)
 	if err != nil {
 		return nil, err
 	}

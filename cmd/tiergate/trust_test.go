@@ -59,7 +59,7 @@ func newMesh(t *testing.T, ttl time.Duration, cas map[string]*devca.CA, named ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.trust, err = newTrust(&config.Settings{Identity: config.Identity{TrustDomains: named}}, m.source, trustEvents{
+	m.trust, err = newTrust(&config.Settings{Identity: config.Identity{TrustDomains: named}}, nil, m.source, trustEvents{
 		InForce: func(missing []string) { m.say("in force without %v", missing) },
 		Refused: func(domain string, err error) { m.say("refused %s: %v", domain, err) },
 	})
