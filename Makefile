@@ -94,8 +94,10 @@ prove: ## What takes long: everything three times in random order, with races; 1
 	@RAPID_CHECKS=5000 go test -count=1 -run '^Test(CompiledAgreesWithReference|Histories)$$' -timeout 30m ./authz/policy
 	@RAPID_CHECKS=2500 go test -count=1 -run 'Loosens|GrantMore|NeverMatters|Repeatable|WaivesMore|NothingElse' -timeout 30m ./authz/policy
 	@TIERGATE_ROTATION=5m go test -count=1 -v -run '^TestRotationUnderLoad$$' -timeout 15m ./e2e
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^TestIsolation$$' -timeout 20m ./e2e
 	@TIERGATE_PATHS=20000 go test -count=1 -v -run '^TestPathCorpus$$' -timeout 10m ./e2e
-	@TIERGATE_DEVICES=1000 TIERGATE_SHARED=5000 go test -count=1 -v -run '^Test(AnyOrderIsTheSame|ThreeReceiversOnOneValkey|HostileBodies|Replays)$$' \
+	@TIERGATE_DEVICES=1000 TIERGATE_SHARED=5000 TIERGATE_FLOOD=5000 go test -count=1 -v \
+	  -run '^Test(AnyOrderIsTheSame|ThreeReceiversOnOneValkey|OneDeviceFloods|HostileBodies|Replays)$$' \
 	  -timeout 30m ./signals/ingest
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(DamagedFile|KilledWhileWriting|DiskFull)$$' -timeout 15m ./signals/boltstore
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(Shaken.*|DecisionsUnderTrouble|.*Failover)$$' -timeout 30m ./signals/redisstore

@@ -162,6 +162,9 @@ func (c *check) listens(s *Settings) {
 		path := fmt.Sprintf("envoy.listeners[%d].address", i)
 		all = append(all, listen{path, c.ipPort(path, l.Address, 1)})
 	}
+	if path, address, ok := c.probes(&s.Envoy); ok {
+		all = append(all, listen{path, address})
+	}
 	for i, later := range all {
 		for _, earlier := range all[:i] {
 			if later.address.Port() != 0 && overlap(earlier.address, later.address) {

@@ -21,19 +21,20 @@ func (c *check) envoy(s *Settings) {
 		c.unique(audiences, at+".audience", listener.Audience)
 		c.keyPair(at+".tls", &listener.TLS, s.Identity.WorkloadAPI)
 		c.file(at+".clientCAFile", &listener.ClientCAFile)
-		c.clientTrustDomains(at, listener, s.Identity.TrustDomains)
+		c.clients(at, listener, s.Identity.TrustDomains)
 	}
+	c.accessLog(e)
 	hasClient, hasCA := c.document.Has("envoy.client"), c.document.Has("envoy.upstreamCAFile")
 	if hasClient && !hasCA && (e.Client == nil || !e.Client.WorkloadAPI) {
 		c.fault("envoy.client", "client without upstreamCAFile", "name the CA that upstreams are verified against")
-	}
-	if hasCA && !hasClient {
-		c.fault("envoy.upstreamCAFile", "upstreamCAFile without client", "name the certificate that Envoy shows to upstreams")
 	}
 	if e.Client != nil {
 		c.keyPair("envoy.client", e.Client, s.Identity.WorkloadAPI)
 	}
 	c.file("envoy.upstreamCAFile", &e.UpstreamCA)
+	c.executable("envoy.binary", &e.Binary)
+	c.envoyAdminSocket(s)
+	c.minVersion("envoy.minVersion", e.MinVersion)
 	if e.CheckTimeout < minCheckTimeout || e.CheckTimeout > maxCheckTimeout {
 		c.fault("envoy.checkTimeout", fmt.Sprintf("checkTimeout is %s", e.CheckTimeout), "write a duration from 1ms to 2s")
 	}

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // maxAgentSocket is what sockaddr_un holds besides its terminating zero (unix(7)).
 const maxAgentSocket = 107
@@ -33,25 +30,4 @@ func (c *check) workloads(s *Settings) {
 			"write identity.workloadAPI: {socket: PATH}")
 	}
 	c.spiffePatterns("authz.listen.envoys", s.Authz.Listen.Envoys, s.Identity.TrustDomains)
-}
-
-// clientTrustDomains wants domains that follow the Workload API: the certificates of the others are in files, which
-// clientCAFile can name.
-func (c *check) clientTrustDomains(at string, l *Listener, domains []TrustDomain) {
-	if !c.document.Has(at+".clientCAFile") && len(l.ClientTrustDomains) == 0 {
-		c.fault(at, "nothing says who may connect", "write clientCAFile or clientTrustDomains, or both")
-	}
-	c.list(at+".clientTrustDomains", l.ClientTrustDomains)
-	for i, name := range l.ClientTrustDomains {
-		path := fmt.Sprintf("%s.clientTrustDomains[%d]", at, i)
-		known := slices.IndexFunc(domains, func(d TrustDomain) bool { return d.Name == name })
-		switch {
-		case known < 0:
-			c.fault(path, fmt.Sprintf("the settings name no trust domain %q", name),
-				"add it to identity.trustDomains, or remove it")
-		case domains[known].BundleFile != "":
-			c.fault(path, fmt.Sprintf("the certificates of trust domain %s are in a file", name),
-				"name the file in clientCAFile, or remove its bundleFile to follow the Workload API")
-		}
-	}
 }

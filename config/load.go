@@ -28,6 +28,7 @@ const (
 	DefaultCheckTimeout        = 250 * time.Millisecond
 	DefaultLeeway              = 30 * time.Second
 	DefaultDPoPWindow          = time.Minute
+	DefaultCheckpointMaxAge    = 15 * time.Minute
 	DefaultJWKSStale           = 6 * time.Hour
 	DefaultAlgorithm           = "ES256"
 	DefaultBind                = "certificate"
@@ -147,6 +148,9 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	}
 	if s.Identity.Devices != nil {
 		orDefault(&s.Identity.Devices.Bind, DefaultBind)
+	}
+	if r := s.Store.Redis; r != nil && r.Seal != nil && !written.Has("store.redis.seal.checkpointMaxAge") {
+		r.Seal.CheckpointMaxAge = DefaultCheckpointMaxAge
 	}
 	if !written.Has("identity.dpopWindow") {
 		s.Identity.DPoPWindow = DefaultDPoPWindow

@@ -31,10 +31,13 @@ func site(t *testing.T, settings []byte) (dir, file string) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"policy", "links"} {
+	for _, name := range []string{"policy", "links", "bin"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bin", "envoy"), nil, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	file = filepath.Join(dir, "settings.yaml")
 	if err := os.WriteFile(file, settings, 0o600); err != nil {
@@ -61,7 +64,8 @@ func TestLoadEveryField(t *testing.T) {
 		Store: config.Store{Redis: &config.RedisStore{
 			Address: "127.0.0.1:6379", Username: "tiergate", PasswordFile: at("secret"), CAFile: at("ca.pem"),
 			ServerName: "valkey.acme.example", WaitAOF: 1, WaitReplicas: 2,
-			Seal: &config.Seal{KeyFile: at("seal.key"), TrustFiles: []string{at("seal.pub"), at("seal.old.pub")}},
+			Seal: &config.Seal{KeyFile: at("seal.key"), TrustFiles: []string{at("seal.pub"), at("seal.old.pub")},
+				CheckpointMaxAge: 20 * time.Minute},
 		}},
 		Identity: config.Identity{
 			TrustDomains: []config.TrustDomain{{Name: "acme.example", BundleFile: at("ca.pem")}, {Name: "mesh.example"},
@@ -114,12 +118,19 @@ func TestLoadEveryField(t *testing.T) {
 			Envoys: []string{"spiffe://mesh.example/envoy", "spiffe://partner.example/edge/*"}}},
 		Envoy: config.Envoy{
 			Listeners: []config.Listener{
-				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem")},
-				{Name: "contractors", Address: "127.0.0.1:8444", Audience: "contractors", TLS: pair, ClientCAFile: at("ca.pem")},
+				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem"),
+					ClientCertificates: "optional"},
+				{Name: "contractors", Address: "127.0.0.1:8444", Audience: "contractors", TLS: pair, ClientCAFile: at("ca.pem"),
+					ClientSPIFFEIDs: []string{"spiffe://partner.example/contractor/*"}},
 				{Name: "workloads", Address: "127.0.0.1:8445", TLS: config.KeyPair{WorkloadAPI: true},
-					ClientTrustDomains: []string{"mesh.example", "partner.example"}},
+					ClientTrustDomains: []string{"mesh.example", "partner.example"}, Serves: "workloads"},
 			},
+			Health: &config.EnvoyHealth{Address: "127.0.0.1:8446"},
+			AccessLog: &config.AccessLog{File: "/dev/stdout",
+				GRPC: &config.AccessLogService{Address: "10.0.0.8:9002", SPIFFEID: "spiffe://mesh.example/als"}},
 			Client: &config.KeyPair{WorkloadAPI: true}, UpstreamCA: at("ca.pem"), CheckTimeout: time.Second,
+			Binary: at("bin/envoy"), AdminSocket: at("run/envoy.sock"),
+			MinVersion: "1.40.1",
 		},
 		Log: config.Log{Level: "debug", Format: "console"},
 	}

@@ -74,6 +74,9 @@ type Seal struct {
 	// TrustFiles are the public keys (SubjectPublicKeyInfo) of all receivers whose word counts: several while a key is
 	// rotated. The new one first stands here, everywhere, and is then used; the old one goes once nothing is signed with it.
 	TrustFiles []string `yaml:"trustFiles"`
+	// CheckpointMaxAge is the age from which a sidecar tells that the receivers' list of devices and revisions is late: they are
+	// down, or somebody put an old list back. 2m to 24h, default 15m. It serves nevertheless, and facts age by themselves.
+	CheckpointMaxAge time.Duration `yaml:"checkpointMaxAge,omitempty"`
 }
 
 // Identity says whom to trust for which names.
@@ -132,7 +135,7 @@ type Issuer struct {
 	Issuer     string   `yaml:"issuer"`
 	Audiences  []string `yaml:"audiences"`
 	Algorithms []string `yaml:"algorithms,omitempty"` // default ES256, RS256 refused unless listed here
-	// The issuer's keys, a JWK set (RFC 7517), stand in JWKSFile, which is read once, or are fetched from JWKSURL.
+	// The issuer's keys, a JWK set (RFC 7517), stand in JWKSFile, which is followed, or are fetched from JWKSURL.
 	JWKSFile string `yaml:"jwksFile,omitempty"`
 	// JWKSURL is https, or http on a loopback host; redirects are not followed and no proxy is used. The keys are fetched
 	// before they cease to be fresh (Cache-Control max-age, 1m to 24h; 5m where the issuer does not say), and sooner if a
@@ -253,10 +256,45 @@ type MutualTLS struct {
 // Envoy is what the Envoy beside tiergate is programmed with. No listeners: tiergate only answers Check.
 type Envoy struct {
 	Listeners []Listener `yaml:"listeners,omitempty"`
-	// Client is what Envoy shows to upstreams that name a spiffeID.
-	Client       *KeyPair      `yaml:"client,omitempty"`
+	// Client is what Envoy shows to upstreams; those that name a spiffeID demand it.
+	Client *KeyPair `yaml:"client,omitempty"`
+	// UpstreamCA is who may sign the certificates of upstreams (PEM); it can stand alone where every upstream has a dnsName.
 	UpstreamCA   string        `yaml:"upstreamCAFile,omitempty"`
 	CheckTimeout time.Duration `yaml:"checkTimeout,omitempty"` // default 250ms, at most 2s
+	// Health is where Envoy answers probes in plaintext: GET /healthz is 200 while it takes requests and reaches tiergate.
+	Health *EnvoyHealth `yaml:"health,omitempty"`
+	// AccessLog is what Envoy writes of every request. Default: nothing.
+	AccessLog *AccessLog `yaml:"accessLog,omitempty"`
+	// Binary is Envoy's executable, the one that runs. With it, every configuration is shown to `envoy --mode validate` before
+	// it comes into force, and refused as a faulty policy is if Envoy would refuse it. One that is missing, older than
+	// MinVersion, crashes or takes more than 20s refuses every change, and is tried again. Default: Envoy is not asked before.
+	Binary string `yaml:"binary,omitempty"`
+	// MinVersion is the lowest Envoy version that is programmed, such as 1.40.0; it can only raise MinEnvoyVersion.
+	MinVersion string `yaml:"minVersion,omitempty"`
+	// AdminSocket is the Unix socket of Envoy's admin interface. What Envoy says there to hold is compared with what was
+	// intended. Default: envoy-admin.sock in the runtime directory, as `tiergate envoy bootstrap` has it.
+	AdminSocket string `yaml:"adminSocket,omitempty"`
+}
+
+// EnvoyHealth is Envoy's address for probes.
+type EnvoyHealth struct {
+	Address string `yaml:"address"` // ip:port
+}
+
+// AccessLog says where Envoy's access log goes; both may stand. A line has the decision's id, subject, tier, outcome and
+// policy digest, and never a query or a credential.
+type AccessLog struct {
+	File string            `yaml:"file,omitempty"` // /dev/stdout, /dev/stderr or an absolute path: a line of JSON each
+	GRPC *AccessLogService `yaml:"grpc,omitempty"`
+}
+
+// AccessLogService takes envoy.service.accesslog.v3.AccessLogService streams: a TCPAccessLogEntry for each request, whose
+// custom_tags have the fields of the file's lines. Exactly one of Socket and Address stands.
+type AccessLogService struct {
+	Socket string `yaml:"socket,omitempty"` // the absolute path of a Unix socket
+	// Address (ip:port) is spoken to over mTLS: Envoy shows envoy.client, and the other side must be SPIFFEID.
+	Address  string `yaml:"address,omitempty"`
+	SPIFFEID string `yaml:"spiffeID,omitempty"`
 }
 
 // Listener is one address of Envoy. With an audience it is that isolated audience's own and serves nothing else.
@@ -266,8 +304,20 @@ type Listener struct {
 	Audience     string  `yaml:"audience,omitempty"`
 	TLS          KeyPair `yaml:"tls"`
 	ClientCAFile string  `yaml:"clientCAFile,omitempty"` // who may connect (PEM)
-	// ClientTrustDomains are trust domains without a bundleFile whose workloads may connect too, as their bundles rotate.
+	// ClientTrustDomains are trust domains of identity.trustDomains whose workloads may connect, as their bundles rotate. Without
+	// a ClientCAFile each domain's CAs can write names of that domain alone; beside one, all of these CAs are one pool for Envoy,
+	// and only tiergate tells the domains apart: better give devices and workloads a listener each.
 	ClientTrustDomains []string `yaml:"clientTrustDomains,omitempty"`
+	// ClientSPIFFEIDs are SPIFFE IDs or patterns: a client whose certificate has none of them is not let in, whoever signed it.
+	// Without them whoever has a certificate of those CAs may connect, and authz alone tells them apart.
+	ClientSPIFFEIDs []string `yaml:"clientSPIFFEIDs,omitempty"`
+	// ClientCertificates: "required" (the default), "optional" (whoever shows one must show a good one; users with tokens need
+	// none; only with a ClientCAFile and without ClientSPIFFEIDs, since Envoy demands one otherwise) or "none" (nobody is asked
+	// for one, and no CA is named).
+	ClientCertificates string `yaml:"clientCertificates,omitempty"`
+	// Serves: "all" (the default), "users" (only routes whose tier identifies a user) or "workloads" (only routes whose tier
+	// identifies a workload, and nothing else). The other routes do not exist on this address.
+	Serves string `yaml:"serves,omitempty"`
 }
 
 // KeyPair is a certificate chain and its key: PEM files, or the SVID that the Workload API gives to Envoy itself, over SDS

@@ -59,6 +59,8 @@ func (p *played) unsendable(q *question) string {
 		return "one connection shows one certificate"
 	case alone && who.User != nil && strings.HasPrefix(q.Verdict.Detail, "the tier looks at a device"):
 		return "a user without a device; a listener demands a certificate, and this one admits laptops only"
+	case alone && p.servesWorkloadsOnly(q.Input.Request.Host):
+		return "nobody's host: a listener that serves workloads admits who has a SPIFFE ID, and no other has the host"
 	case !p.lasting(q):
 		return "a source is silent, which its report here would end, or an end is nearer than the question"
 	}
@@ -119,6 +121,24 @@ func (p *played) serves(l config.Listener, host string) bool {
 		}
 	}
 	return l.Audience == ""
+}
+
+// servesWorkloadsOnly reports a host all of whose tiers identify a workload, where each listener says whom it serves.
+func (p *played) servesWorkloadsOnly(host string) bool {
+	spec, tiers := p.policy.Spec(), map[string]policy.Identify{}
+	for _, tier := range spec.Tiers {
+		tiers[tier.Meta.Name] = tier.Identify
+	}
+	known := false
+	for _, r := range spec.Routes {
+		if slices.Contains(r.Hosts, host) {
+			known = true
+			if tiers[r.Tier] != policy.IdentifyWorkload {
+				return false
+			}
+		}
+	}
+	return known && !slices.ContainsFunc(p.settings.Envoy.Listeners, func(l config.Listener) bool { return l.Serves == "" })
 }
 
 // prepare gives a case a certificate of its own and reports what the case says of the laptop: no case sees another's facts.

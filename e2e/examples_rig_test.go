@@ -165,7 +165,9 @@ func (p *played) issue(t *testing.T) {
 			}
 			clients = append(clients, p.authorities[name])
 		}
-		p.write(t, l.ClientCAFile, devca.Bundle(clients...))
+		if l.ClientCAFile != "" {
+			p.write(t, l.ClientCAFile, devca.Bundle(clients...))
+		}
 		p.writePair(t, l.TLS, made(p.servers.Server(forAnHour, p.hosts(t)...)))
 	}
 	p.write(t, s.Identity.Devices.BundleFile, devca.Bundle(laptops...))
@@ -288,7 +290,8 @@ func (p *played) start(t *testing.T) {
 		Ready: func(ctx context.Context) error { _, err := p.probe(ctx, "/readyz"); return err }})
 	bootstrap := p.path("bootstrap.yaml")
 	list = append(list, stage.Process{Name: "envoy", Path: binaries.Envoy,
-		Args: []string{"-c", bootstrap, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"},
+		Args: []string{"-c", bootstrap, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning",
+			"--drain-time-s", "20"},
 		Prepare: func(ctx context.Context) error {
 			args := append([]string{"envoy", "bootstrap", "--admin-socket", p.path("run", "envoy.sock")}, config...)
 			out, err := exec.CommandContext(ctx, binaries.Tiergate, args...).Output()

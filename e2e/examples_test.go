@@ -108,6 +108,7 @@ func TestWorkloadAdmin(t *testing.T) {
 	p.report(t, "acme-mdm", laptop, time.Minute, map[string]any{"platform": "macos", "disk_encryption": true, "edr_healthy": true,
 		"compromised": false, "enrolled_user": "sam"})
 	p.settled(t, p.mark(t, all))
+	p.namesAtTheDoor(t, p.settings.Envoy.Listeners[0], "ledger.svc.acme.example")
 	onCall := made(p.issuers["corp"].Token("sam", []string{"on-call"}, time.Hour, nil))(t)
 	type caller struct {
 		pair        *devca.Pair

@@ -7,11 +7,13 @@ import (
 )
 
 func newEnvoy() *cobra.Command {
-	return group("envoy", "Help with the Envoy beside this process", newEnvoyBootstrap())
+	return group("envoy", "Help with the Envoy beside this process",
+		newEnvoyBootstrap(), newEnvoyDiff(), newEnvoyStatus(), newEnvoyConfig(), newEnvoyLint())
 }
 
 func newEnvoyBootstrap() *cobra.Command {
 	var file, adminSocket, node string
+	var sotw bool
 	c := &cobra.Command{
 		Use:   "bootstrap --config FILE",
 		Short: "Print the bootstrap with which Envoy gets everything else from tiergate",
@@ -19,8 +21,9 @@ func newEnvoyBootstrap() *cobra.Command {
 	}
 	configFlag(c, &file, true)
 	c.Flags().StringVar(&adminSocket, "admin-socket", "",
-		"`PATH` of the Unix socket of Envoy's admin interface (default: envoy-admin.sock in the runtime directory)")
+		"`PATH` of the Unix socket of Envoy's admin interface (default: envoy.adminSocket of the settings)")
 	c.Flags().StringVar(&node, "node-id", "envoy", "Envoy's node id, as it shows in status and logs")
+	c.Flags().BoolVar(&sotw, "sotw", false, "have Envoy take all resources at every change (state of the world), not those that differ")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := loadSettings(file)
 		if err != nil {
@@ -31,9 +34,10 @@ func newEnvoyBootstrap() *cobra.Command {
 			return err
 		}
 		if adminSocket == "" {
-			adminSocket = settings.RuntimeDir + "/envoy-admin.sock"
+			adminSocket = settings.EnvoyAdminSocket()
 		}
-		bootstrap, err := xds.Bootstrap(xds.BootstrapOptions{NodeID: node, AdminSocket: adminSocket, XDSSocket: sockets.XDS})
+		bootstrap, err := xds.Bootstrap(xds.BootstrapOptions{NodeID: node, AdminSocket: adminSocket, XDSSocket: sockets.XDS,
+			StateOfTheWorld: sotw})
 		if err != nil {
 			return err
 		}

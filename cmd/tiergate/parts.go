@@ -90,24 +90,24 @@ func readSecret(file string) (string, error) {
 	return secret, nil
 }
 
-// authorityOptions reads the CA certificates of workloads and devices that stand in files; trust domains without one
+// authorityOptions are the CA certificates of workloads and devices that stand in files; trust domains without one
 // follow the Workload API (newTrust).
-func authorityOptions(s *config.Settings) (options identity.AuthorityOptions, err error) {
+func authorityOptions(s *config.Settings, held *fileSet) (options identity.AuthorityOptions, err error) {
 	options.TrustDomains = map[string][]byte{}
 	for i, d := range s.Identity.TrustDomains {
 		if d.BundleFile == "" {
 			continue
 		}
-		pem, err := os.ReadFile(d.BundleFile)
+		pem, err := held.content(domainBundle(i), d.BundleFile)
 		if err != nil {
-			return options, fmt.Errorf("identity.trustDomains[%d].bundleFile: %w", i, err)
+			return options, err
 		}
 		options.TrustDomains[d.Name] = pem
 	}
 	if d := s.Identity.Devices; d != nil {
-		pem, err := os.ReadFile(d.BundleFile)
+		pem, err := held.content(devicesBundle, d.BundleFile)
 		if err != nil {
-			return options, fmt.Errorf("identity.devices.bundleFile: %w", err)
+			return options, err
 		}
 		options.Devices, options.DeviceBinding = pem, identity.Binding(d.Bind)
 		options.IgnoreURINames = d.IgnoreURINames

@@ -55,7 +55,7 @@ func TestAuthorityOptions(t *testing.T) {
 		Devices:    &config.Devices{BundleFile: bundle, Bind: "serialNumber", IgnoreURINames: []string{"tag:example:"}},
 		Forwarders: []string{"spiffe://acme.example/gateway"},
 	}}
-	options, err := authorityOptions(s)
+	options, err := authorityOptions(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestAuthorityOptions(t *testing.T) {
 		t.Errorf("%+v", options)
 	}
 	s.Identity.Forwarders[0] = "gateway"
-	if _, err := authorityOptions(s); err == nil || !strings.HasPrefix(err.Error(), "identity.forwarders[0]: ") {
+	if _, err := authorityOptions(s, nil); err == nil || !strings.HasPrefix(err.Error(), "identity.forwarders[0]: ") {
 		t.Errorf("%v", err)
 	}
 }

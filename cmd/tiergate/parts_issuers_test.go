@@ -40,7 +40,7 @@ func TestIssuersAreWhatTheSettingsSay(t *testing.T) {
 			Name: "corp", Issuer: from.Name(), Audiences: []string{"apps"}, Algorithms: []string{"ES256"}, JWKSFile: file,
 			SenderConstrained: constrained,
 			Claims:            config.Claims{User: "upn", Groups: "roles", ACR: "level", AMR: "methods", AuthTime: "login_at"},
-		}}, DPoPWindow: time.Minute}}, o, nil)
+		}}, DPoPWindow: time.Minute}}, nil, o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

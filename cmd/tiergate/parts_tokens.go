@@ -1,11 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"os"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tiergate/tiergate/authz/jwks"
 	"github.com/tiergate/tiergate/authz/token"
@@ -16,7 +15,7 @@ import (
 
 // newVerifier reads the key sets of the token issuers; those that are fetched are returned to be run. svids says which
 // JWT-SVIDs count; nil: none.
-func newVerifier(s *config.Settings, o *observer, svids *token.SVIDs) (*token.Verifier, []part, error) {
+func newVerifier(s *config.Settings, held *fileSet, o *observer, svids *token.SVIDs) (*token.Verifier, []part, error) {
 	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
 	var fetched []part
 	counts := newKeyCounts(o)
@@ -27,14 +26,13 @@ func newVerifier(s *config.Settings, o *observer, svids *token.SVIDs) (*token.Ve
 			if x.JWKSURL != "" {
 				events = o.keys(x.Name, counts)
 			}
-			keys, source, err := issuerKeys(x, events)
+			source, run, err := issuerKeys(x, keySetFile(i), held, events)
 			if err != nil {
 				return nil, nil, fmt.Errorf("identity.issuers[%d].%w", i, err)
 			}
-			issuer.Keys = keys
-			if source != nil {
-				issuer.Source = source
-				fetched = append(fetched, part{"keys of issuer " + x.Name, source.Run})
+			issuer.Source = source
+			if run != nil {
+				fetched = append(fetched, part{"keys of issuer " + x.Name, run})
 			}
 		}
 		issuers = append(issuers, issuer)
@@ -66,15 +64,15 @@ func tokenIssuer(x config.Issuer) token.Issuer {
 
 // envoyIssuers are the issuers whose tokens Envoy verifies, with the keys that it is given. What cannot be a key set is
 // said here and not by Envoy.
-func envoyIssuers(s *config.Settings) ([]xds.TokenIssuer, error) {
+func envoyIssuers(s *config.Settings, held *fileSet) ([]xds.TokenIssuer, error) {
 	var issuers []xds.TokenIssuer
 	for i, x := range s.Identity.Issuers {
 		if x.VerifiedBy != config.VerifiedByEnvoy {
 			continue
 		}
-		raw, err := os.ReadFile(x.JWKSFile)
+		raw, err := held.content(keySetFile(i), x.JWKSFile)
 		if err != nil {
-			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %w", i, err)
+			return nil, err
 		}
 		if _, err := jwks.Parse(raw); err != nil {
 			return nil, fmt.Errorf("identity.issuers[%d].jwksFile: %s: %w", i, x.JWKSFile, err)
@@ -85,32 +83,28 @@ func envoyIssuers(s *config.Settings) ([]xds.TokenIssuer, error) {
 	return issuers, nil
 }
 
-// issuerKeys reads the keys of an issuer from its file, or says where they are fetched. The error begins with the
-// setting.
-func issuerKeys(x config.Issuer, events jwks.Events) (keys jose.JSONWebKeySet, fetched *jwks.Remote, err error) {
+// issuerKeys are the keys of an issuer as they stand in its file, which is followed, or are fetched; what fetches them is
+// returned to be run. The error begins with the field.
+func issuerKeys(x config.Issuer, setting string, held *fileSet, events jwks.Events) (token.KeySource,
+	func(context.Context) error, error) {
 	if x.JWKSURL == "" {
-		raw, err := os.ReadFile(x.JWKSFile)
-		if err != nil {
-			return keys, nil, fmt.Errorf("jwksFile: %w", err)
-		}
-		if keys, err = jwks.Parse(raw); err != nil {
-			return keys, nil, fmt.Errorf("jwksFile: %s: %w", x.JWKSFile, err)
-		}
-		return keys, nil, nil
+		keys, err := newFileKeys(x, setting, held)
+		return keys, nil, err
 	}
 	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: events}
 	if x.JWKSCAFile != "" {
 		pem, err := os.ReadFile(x.JWKSCAFile)
 		if err != nil {
-			return keys, nil, fmt.Errorf("jwksCAFile: %w", err)
+			return nil, nil, fmt.Errorf("jwksCAFile: %w", err)
 		}
 		options.Roots = x509.NewCertPool()
 		if !options.Roots.AppendCertsFromPEM(pem) {
-			return keys, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
+			return nil, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
 		}
 	}
-	if fetched, err = jwks.New(options); err != nil {
-		return keys, nil, fmt.Errorf("jwksURL: %w", err)
+	fetched, err := jwks.New(options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("jwksURL: %w", err)
 	}
-	return keys, fetched, nil
+	return fetched, fetched.Run, nil
 }

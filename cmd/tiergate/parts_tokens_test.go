@@ -41,7 +41,7 @@ func verifierOf(t *testing.T, issuer config.Issuer) *token.Verifier {
 		t.Fatal(err)
 	}
 	verifier, _, err := newVerifier(&config.Settings{Identity: config.Identity{Issuers: []config.Issuer{issuer},
-		DPoPWindow: time.Minute}}, o, nil)
+		DPoPWindow: time.Minute}}, nil, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestEnvoysWordIsWhatTheSettingsSay(t *testing.T) {
 	other := settings
 	other.Name, other.VerifiedBy = "birch", config.VerifiedByTiergate
 	all := &config.Settings{Identity: config.Identity{Issuers: []config.Issuer{other, settings}}}
-	issuers, err := envoyIssuers(all)
+	issuers, err := envoyIssuers(all, nil)
 	if err != nil || len(issuers) != 1 || issuers[0].Name != "corp" || issuers[0].Issuer != from.Name() ||
 		!strings.Contains(string(issuers[0].JWKS), `"keys"`) || issuers[0].Audiences[0] != "apps" {
 		t.Errorf("Envoy is given %+v, %v", issuers, err)
@@ -110,7 +110,7 @@ func TestEnvoysWordIsWhatTheSettingsSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := envoyIssuers(all); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := envoyIssuers(all, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -18,7 +18,8 @@ func newPolicyCheck() *cobra.Command {
 		Use:   "check DIR",
 		Short: "Say whether a policy directory compiles, and name every fault",
 		Long: "Reads every *.yaml and *.yml file below DIR and names all faults in one run, each with file:line:col. With\n" +
-			"--config the names of sources, issuers and trust domains are checked against the settings too.\n\n" + ownershipHelp,
+			"--config the names of sources, issuers and trust domains are checked against the settings too, and if these name\n" +
+			"Envoy's executable (envoy.binary), it is asked whether it would take the configuration that follows.\n\n" + ownershipHelp,
 		Args: cobra.ExactArgs(1),
 	}
 	configFlag(c, &file, false)
@@ -40,6 +41,12 @@ func newPolicyCheck() *cobra.Command {
 			return err
 		}
 		sayUnenrolled(c.OutOrStdout(), compiled)
+		if err := sayUnserved(c.OutOrStdout(), file, compiled); err != nil {
+			return err
+		}
+		if err := checkEnvoy(c, file, compiled); err != nil {
+			return err
+		}
 		if file == "" {
 			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains; "+
 				"what sources attest and how often they report; who says for whom a device is enrolled; whether decisions are recorded")
@@ -47,6 +54,22 @@ func newPolicyCheck() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// checkEnvoy asks Envoy about the configuration, if the settings name its executable.
+func checkEnvoy(c *cobra.Command, file string, compiled *policy.Policy) error {
+	if file == "" {
+		return nil
+	}
+	settings, err := loadSettings(file)
+	if err != nil {
+		return err
+	}
+	if err := askEnvoy(c.Context(), settings, compiled, c.OutOrStdout()); err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), err)
+		return errSaid
+	}
+	return nil
 }
 
 func documents(p *policy.Policy) int {

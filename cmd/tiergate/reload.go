@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -31,6 +32,7 @@ type reloader struct {
 	dir     string
 	world   policy.World
 	build   func(*policy.Policy) (*xds.Snapshot, error)
+	ask     func(context.Context, *xds.Snapshot) error // shows it to Envoy itself; nil: nobody is asked
 	publish func(context.Context, *policy.Policy, *xds.Snapshot) error
 	told    func(fault string)
 
@@ -95,15 +97,31 @@ func (r *reloader) take(ctx context.Context, files *policyfile.Files, err error)
 	if err != nil {
 		return r.refused(files.Digest(), err)
 	}
+	if err := r.asked(ctx, snapshot); err != nil {
+		if errors.As(err, &notAsked{}) {
+			return r.refused("", err) // not the text's fault: tried again at the next look
+		}
+		return r.refused(files.Digest(), err)
+	}
 	if err := r.publish(ctx, compiled, snapshot); err != nil {
 		return r.refused("", err) // not the text's fault: tried again at the next look
 	}
 	r.mu.Lock()
+	r.unfresh = "" // what changed beside the policy went along
 	r.seen, r.inForce = files.Digest(), compiled
 	r.status = admin.PolicyStatus{Digest: compiled.Digest(), LoadedAt: time.Now().UTC(), Documents: documents(compiled)}
 	r.mu.Unlock()
 	r.told("")
 	return nil
+}
+
+// asked is nil if Envoy would take the snapshot, or nobody is to ask it. One is asked about at a time, because run asks; what
+// changes meanwhile is looked at after that, and only the newest of it.
+func (r *reloader) asked(ctx context.Context, snapshot *xds.Snapshot) error {
+	if r.ask == nil {
+		return nil
+	}
+	return r.ask(ctx, snapshot)
 }
 
 // fresh reports files that were not tried before.

@@ -19,6 +19,9 @@ func (r *reloader) refresh(ctx context.Context) {
 	}
 	snapshot, err := r.build(r.inForce)
 	if err == nil {
+		err = r.asked(ctx, snapshot)
+	}
+	if err == nil {
 		err = r.republish(ctx, snapshot)
 	}
 	before := r.unfresh
@@ -29,4 +32,7 @@ func (r *reloader) refresh(ctx context.Context) {
 			r.refreshFailed(err)
 		}
 	}
+	r.mu.Lock()
+	r.status.EnvoyFault = r.unfresh
+	r.mu.Unlock()
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -25,6 +23,7 @@ import (
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/replica"
 	"github.com/tiergate/tiergate/xds"
+	"github.com/tiergate/tiergate/xds/drift"
 )
 
 // loadWithin is how long Envoy is kept from asking while the first copy of the postures loads. After that tiers which look
@@ -48,9 +47,11 @@ type sidecar struct {
 	evidence *evidence.Recorder // nil: nothing is recorded
 	authz    *authz.Server
 	xds      *xds.Server
+	drift    *drift.Watcher
 	health   *health.Server
 	reloader *reloader
 	trust    *trust
+	files    *fileSet
 	keys     []part // what fetches keys, certificates and bundles
 }
 
@@ -87,11 +88,17 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if err := config.SocketDir(s.RuntimeDir); err != nil {
 		return nil, err
 	}
-	trust, keys, err := followWorkloads(s, o)
+	held, err := followedFiles(s)
 	if err != nil {
 		return nil, err
 	}
-	verifier, fetched, err := newVerifier(s, o, trust.svids(s))
+	held.told = o.files()
+	trust, keys, err := followWorkloads(s, held, o)
+	if err != nil {
+		return nil, err
+	}
+	trust.followFiles(s, held)
+	verifier, fetched, err := newVerifier(s, held, o, trust.svids(s))
 	if err != nil {
 		return nil, err
 	}
@@ -101,23 +108,25 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 		return nil, err
 	}
 	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer(),
-		trust: trust, keys: append(keys, fetched...)}
-	believed, err := believedPostures(s, o, store)
+		trust: trust, files: held, keys: slices.Concat(keys, fetched, []part{{"files", held.run}})}
+	believed, copied, err := believedPostures(s, o, store)
 	if err != nil {
 		return nil, err
 	}
-	sc.replica = replica.New(believed, replica.Options{
-		OnChange: func(p *signals.Posture) { sc.authz.PostureChanged(p) },
-		OnRemove: func(d signals.DeviceID) { sc.authz.PostureRemoved(d) },
-		Events:   o.replica(),
-	})
+	copied.OnChange = func(p *signals.Posture) { sc.authz.PostureChanged(p) }
+	copied.OnRemove = func(d signals.DeviceID) { sc.authz.PostureRemoved(d) }
+	sc.replica = replica.New(believed, copied)
 	sc.authz = authz.New(authz.Options{Devices: sc.replica, Peers: trust, Tokens: verifier, Events: o.authz(),
 		Replays:  newReplays(s, o, store),
 		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto})
-	sc.xds = xds.NewServer(xds.Options{Events: o.xds()})
+	sc.xds = xds.NewServer(xds.Options{Events: compared(o.xds(), func() { sc.drift.Soon() }), MinVersion: s.Envoy.MinVersion})
+	o.envoys(sc.xds.Status)
+	sc.drift = newDrift(s, sockets, sc.xds, o)
 	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
+		ask:  newPreflight(s.Envoy.Binary, s.Envoy.MinVersion).check,
 		told: o.reloaded, watchFailed: o.watchFailed, republish: sc.xds.Publish, refreshFailed: o.refreshFailed,
 		again: make(chan struct{}, 1)}
+	held.changed = sc.reloader.refreshSoon
 	if followsClients(s) {
 		trust.onChange(sc.reloader.refreshSoon)
 	}
@@ -125,16 +134,13 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	return sc, nil
 }
 
-// build makes Envoy's configuration of a policy; certificates and keys are read anew each time.
+// build makes Envoy's configuration of a policy, with the certificates and keys that count now.
 func (sc *sidecar) build(p *policy.Policy) (*xds.Snapshot, error) {
-	settings, err := envoySettings(sc.settings, sc.sockets, sc.trust.bundle)
+	in, err := envoyInput(sc.settings, sc.sockets, sc.files, sc.trust.bundle, p)
 	if err != nil {
 		return nil, err
 	}
-	spec := p.Spec()
-	snapshot, err := xds.Build(xds.Input{
-		Routes: spec.Routes, Audiences: spec.Audiences, Upstreams: spec.Upstreams, TableDigest: p.Table().Digest(), Settings: settings,
-	})
+	snapshot, err := xds.Build(in)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +150,7 @@ func (sc *sidecar) build(p *policy.Policy) (*xds.Snapshot, error) {
 // publish swaps the decision first: its tables know both what Envoy holds and what it is about to get.
 func (sc *sidecar) publish(ctx context.Context, p *policy.Policy, snapshot *xds.Snapshot) error {
 	sc.authz.SetPolicy(p)
+	sc.tellUnserved(p)
 	return sc.xds.Publish(ctx, snapshot)
 }
 
@@ -187,7 +194,7 @@ func (sc *sidecar) parts() ([]part, error) {
 			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
 		}},
 	}
-	parts = slices.Insert(parts, 0, sc.keys...)
+	parts = append(slices.Insert(parts, 0, sc.keys...), sc.driftParts()...)
 	if sc.settings.Authz.Listen != nil {
 		overTCP, err := sc.overTCP()
 		if err != nil {
@@ -217,7 +224,9 @@ func (sc *sidecar) verbs() (*http.ServeMux, error) {
 	told.Handle("/", admin.Socket(sc.reloader.policyStatus, map[string]func() any{
 		"/v1/envoys":  func() any { return sc.xds.Status() },
 		"/v1/replica": func() any { return sc.replica.Status() },
+		"/v1/files":   func() any { return sc.files.status() },
 	}))
+	sc.showDrift(told)
 	return told, sc.showDevices(told)
 }
 
@@ -261,50 +270,4 @@ func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) 
 	defer force.Stop()
 	server.GracefulStop()
 	return <-failed
-}
-
-// envoySettings reads the files that Envoy is given; live has the bundles of trust domains that rotate, nil where there is
-// none yet.
-func envoySettings(s *config.Settings, sockets config.Sockets, live func(domain string) []byte) (xds.Settings, error) {
-	out := xds.Settings{AuthzSocket: sockets.Authz, CheckTimeout: s.Envoy.CheckTimeout,
-		Forwarders: len(s.Identity.Forwarders) > 0}
-	var faults []error
-	issuers, err := envoyIssuers(s)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	out.TokenIssuers = issuers
-	read := func(setting, file string) []byte {
-		if file == "" { // where it may be, the settings say
-			return nil
-		}
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", setting, err))
-		}
-		return raw
-	}
-	pair := func(setting string, p config.KeyPair) xds.KeyPair {
-		return xds.KeyPair{WorkloadAPI: p.WorkloadAPI,
-			CertPEM: read(setting+".certFile", p.CertFile), KeyPEM: read(setting+".keyFile", p.KeyFile)}
-	}
-	if api := s.Identity.WorkloadAPI; api != nil {
-		out.WorkloadAPI = api.Socket
-	}
-	for _, l := range s.Envoy.Listeners {
-		setting := "envoy.listeners[" + l.Name + "]."
-		listener := xds.Listener{Name: l.Name, Address: l.Address, Audience: l.Audience, Certificate: pair(setting+"tls", l.TLS),
-			ClientCA: read(setting+"clientCAFile", l.ClientCAFile)}
-		for _, domain := range l.ClientTrustDomains {
-			listener.ClientCA = append(append(listener.ClientCA, '\n'), live(domain)...) // a file may end without a newline
-		}
-		listener.Awaited = len(l.ClientTrustDomains) > 0 && len(bytes.TrimSpace(listener.ClientCA)) == 0
-		out.Listeners = append(out.Listeners, listener)
-	}
-	if c := s.Envoy.Client; c != nil {
-		client := pair("envoy.client", *c)
-		out.Client = &client
-		out.UpstreamCA = read("envoy.upstreamCAFile", s.Envoy.UpstreamCA)
-	}
-	return out, errors.Join(faults...)
 }

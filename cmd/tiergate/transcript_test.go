@@ -17,6 +17,9 @@ func TestTranscripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
+			if err := layEnvoy(e); err != nil {
+				return err
+			}
 			return os.CopyFS(e.WorkDir+"/ingress", os.DirFS("../../examples/ingress"))
 		},
 		UpdateScripts: os.Getenv("UPDATE_TRANSCRIPTS") != "",

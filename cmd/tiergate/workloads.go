@@ -12,9 +12,9 @@ import (
 // followWorkloads makes what judges peers and, if the settings need one, the client of the Workload API that it
 // follows; the client is returned to be run. An agent that is away does not keep the process from starting: what needs it is
 // refused meanwhile, and readiness says so.
-func followWorkloads(s *config.Settings, o *observer) (*trust, []part, error) {
+func followWorkloads(s *config.Settings, held *fileSet, o *observer) (*trust, []part, error) {
 	if !needsWorkloadAPI(s) {
-		t, err := newTrust(s, nil, trustEvents{})
+		t, err := newTrust(s, held, nil, trustEvents{})
 		return t, nil, err
 	}
 	if s.Identity.WorkloadAPI == nil {
@@ -29,7 +29,7 @@ func followWorkloads(s *config.Settings, o *observer) (*trust, []part, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if t, err = newTrust(s, source, o.trust(counts)); err != nil {
+	if t, err = newTrust(s, held, source, o.trust(counts)); err != nil {
 		return nil, nil, err
 	}
 	counts.missing.Set(float64(len(t.live)))

@@ -161,7 +161,8 @@ func TestClientsFollowTheWorkloadAPI(t *testing.T) {
 	admitted := func(snapshot *xds.Snapshot) string {
 		for _, secret := range snapshot.Secrets() {
 			if secret.GetName() == "ingress/client-ca" {
-				return string(secret.GetValidationContext().GetTrustedCa().GetInlineBytes())
+				// Each domain's certificates, in SPIFFECertValidatorConfig.
+				return string(secret.GetValidationContext().GetCustomValidatorConfig().GetTypedConfig().GetValue())
 			}
 		}
 		return ""

@@ -17,6 +17,8 @@ type PolicyStatus struct {
 	LoadedAt  time.Time `json:"loadedAt"`  // when it came into force
 	Documents int       `json:"documents"` // how many documents it has
 	Fault     string    `json:"fault"`     // file:line:col with the line and a caret; empty: the newest text is in force
+	// EnvoyFault is why Envoy was not given what changed beside the policy, such as certificates; empty: it was.
+	EnvoyFault string `json:"envoyFault,omitempty"`
 }
 
 // Readiness is nil when the process can do its work, else why not.
