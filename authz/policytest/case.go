@@ -1,9 +1,6 @@
 package policytest
 
 import (
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
@@ -12,50 +9,69 @@ import (
 )
 
 // Case is one question and the answer that it must get. Its durations are ages at the instant At.
+//
+// The same fields are written in three places: in defaults, in a case, and in an entry of its each. What the inner one
+// says stands in place of what the outer one says, but for attributes and expect, which are joined field by field.
 type Case struct {
-	Name     string                   `yaml:"name"`
-	At       time.Time                `yaml:"at,omitempty"` // RFC 3339; default DefaultAt
-	Request  request                  `yaml:"request"`
-	Who      who                      `yaml:"who,omitempty"`
-	Aliases  []string                 `yaml:"aliases,omitempty"` // KIND:VALUE
-	Facts    []facts                  `yaml:"facts,omitempty"`
-	Heard    map[string]time.Duration `yaml:"heard,omitempty"`
-	AsOf     time.Duration            `yaml:"asOf,omitempty"`
-	Renewals []time.Duration          `yaml:"renewals,omitempty"`
-	Granted  []grant                  `yaml:"granted,omitempty"`
-	Gap      string                   `yaml:"gap,omitempty"` // unknown, contested or unreachable
-	Expect   expect                   `yaml:"expect"`
+	Name    string    `yaml:"name,omitempty"`
+	At      time.Time `yaml:"at,omitempty"` // RFC 3339; default DefaultAt
+	Request request   `yaml:"request,omitempty"`
+	Who     who       `yaml:"who,omitempty"`
+	Aliases []string  `yaml:"aliases,omitempty"` // KIND:VALUE
+	Facts   []facts   `yaml:"facts,omitempty"`
+	// Age, Attributes and Without change what the facts say, those of the device too.
+	Age        *time.Duration                 `yaml:"age,omitempty"`
+	Attributes map[string]strictyaml.Deferred `yaml:"attributes,omitempty"` // read as each attribute wants its value
+	Without    []string                       `yaml:"without,omitempty"`    // attributes that nobody reports
+	Heard      map[string]time.Duration       `yaml:"heard,omitempty"`
+	AsOf       time.Duration                  `yaml:"asOf,omitempty"`
+	Renewals   []time.Duration                `yaml:"renewals,omitempty"`
+	Granted    []grant                        `yaml:"granted,omitempty"`
+	Gap        string                         `yaml:"gap,omitempty"` // unknown, contested or unreachable
+	Expect     expect                         `yaml:"expect,omitempty"`
+	// Each lists variants of the case: what is different, and what comes of it.
+	Each []Case `yaml:"each,omitempty"`
 
-	place strictyaml.Position `yaml:"-"`
+	values map[string]signals.Value `yaml:"-"` // of Attributes
+	origin origin                   `yaml:"-"`
+}
+
+// origin is where a case is written.
+type origin struct {
+	document *strictyaml.Document
+	path     string // cases[3], or cases[3].each[1]
+	raw      []byte // of the file
 }
 
 // DefaultAt is when a case that names no instant is judged. Facts are given by age, so most cases need none.
 var DefaultAt = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
+// file is a file of cases.
+type file struct {
+	People   map[string]user   `yaml:"people,omitempty"`
+	Devices  map[string]device `yaml:"devices,omitempty"`
+	Defaults Case              `yaml:"defaults,omitempty"`
+	Cases    []Case            `yaml:"cases"`
+}
+
 // request is "METHOD host/path".
 type request struct{ method, host, path string }
 
-// UnmarshalText reads a request line.
-func (r *request) UnmarshalText(text []byte) error {
-	method, target, ok := strings.Cut(string(text), " ")
-	host, path, slash := strings.Cut(target, "/")
-	if !ok || method == "" || host == "" || !slash {
-		return errors.New("a request is METHOD HOST/PATH, for instance GET app.acme.example/reports")
-	}
-	*r = request{method: method, host: host, path: "/" + path}
-	return nil
-}
-
+// who asks: "ana on laptop", a SPIFFE ID, or a mapping.
 type who struct {
 	User     *user  `yaml:"user,omitempty"`
 	Workload string `yaml:"workload,omitempty"` // a SPIFFE ID
-	Device   string `yaml:"device,omitempty"`   // KIND:VALUE, for instance serial:C02LAPTOP1
+	Device   string `yaml:"device,omitempty"`   // KIND:VALUE, for instance serial:C02LAPTOP1, or a name under devices
 	Doubt    string `yaml:"doubt,omitempty"`    // a proof was shown and is not believed: why
+	Expired  bool   `yaml:"expired,omitempty"`  // certificate and token were valid until an hour ago
 }
 
+// user is a person as a token tells it: a name under people, or a mapping.
 type user struct {
-	Issuer string `yaml:"issuer"`
-	Name   string `yaml:"name"`
+	// Person is a name under people; what else is written stands in place of what is written there.
+	Person string `yaml:"person,omitempty"`
+	Issuer string `yaml:"issuer,omitempty"`
+	Name   string `yaml:"name,omitempty"`
 	// Subject is the token's sub; default: the name. Email is a verified address; default: none.
 	Subject string   `yaml:"subject,omitempty"`
 	Email   string   `yaml:"email,omitempty"`
@@ -66,6 +82,14 @@ type user struct {
 	Login *time.Duration `yaml:"login,omitempty"`
 }
 
+// device is one of devices: its name, and what is known of it unless a case says otherwise.
+type device struct {
+	Name    string   `yaml:"name"` // KIND:VALUE, as its certificate names it
+	Aliases []string `yaml:"aliases,omitempty"`
+	Facts   []facts  `yaml:"facts,omitempty"`
+}
+
+// facts are what one source saw at one instant.
 type facts struct {
 	Source     string                         `yaml:"source"`
 	Age        time.Duration                  `yaml:"age,omitempty"`
@@ -101,29 +125,6 @@ func (g *grant) exception(at time.Time) policy.Exception {
 type moment struct {
 	instant time.Time     // zero: after counts
 	after   time.Duration // negative: before
-}
-
-// UnmarshalText reads 2h (ago), now, in 1h, or an instant as RFC 3339 writes it.
-func (m *moment) UnmarshalText(text []byte) error {
-	word := string(text)
-	if instant, err := time.Parse(time.RFC3339, word); err == nil {
-		*m = moment{instant: instant}
-		return nil
-	}
-	if word == "now" {
-		*m = moment{}
-		return nil
-	}
-	ahead, future := strings.CutPrefix(word, "in ")
-	d, err := strictyaml.ParseDuration(ahead)
-	if err != nil {
-		return fmt.Errorf("%q is no moment; write 2h (ago), now, in 1h, or 2026-11-20T08:00:00Z", word)
-	}
-	if !future {
-		d = -d
-	}
-	*m = moment{after: d}
-	return nil
 }
 
 func (m moment) of(at time.Time) time.Time {

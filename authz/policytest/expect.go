@@ -11,18 +11,35 @@ import (
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
+// none is written where there must be no route, tier, challenge or monitored answer.
+const none = "none"
+
 // expect is what must come of a case. What is not set is not compared.
 type expect struct {
-	Outcome   string     `yaml:"outcome"`
+	Outcome   string     `yaml:"outcome,omitempty"`
 	Reason    string     `yaml:"reason,omitempty"`
-	Route     string     `yaml:"route,omitempty"`
-	Tier      string     `yaml:"tier,omitempty"`
-	Unmet     []string   `yaml:"unmet,omitempty"` // in the order of the tier's lists, as the others
-	Noted     []string   `yaml:"noted,omitempty"`
+	Route     string     `yaml:"route,omitempty"` // or none
+	Tier      string     `yaml:"tier,omitempty"`  // or none
+	Unmet     []unmet    `yaml:"unmet,omitempty"` // in the order of the tier's lists, as the others
+	Noted     []unmet    `yaml:"noted,omitempty"`
 	Waived    []waived   `yaml:"waived,omitempty"`
 	Disputed  []string   `yaml:"disputed,omitempty"`
 	Challenge *challenge `yaml:"challenge,omitempty"`
 	Monitored string     `yaml:"monitored,omitempty"` // a reason, or none
+	// Detail and Explanation are texts of which each must occur: in what the operator reads, in what explain prints.
+	Detail      []string `yaml:"detail,omitempty"`
+	Explanation []string `yaml:"explanation,omitempty"`
+}
+
+// unmet is a demand that was not met: "edr-healthy", "edr-healthy unknown", or a mapping. What is not set is not
+// compared.
+type unmet struct {
+	Signal  string `yaml:"signal"`
+	Status  string `yaml:"status,omitempty"`
+	List    string `yaml:"list,omitempty"`
+	Owner   string `yaml:"owner,omitempty"`
+	Contact string `yaml:"contact,omitempty"`
+	Fix     string `yaml:"fix,omitempty"` // occurs in the text or the URL of the fix
 }
 
 // challenge is a policy.Challenge; all of it is compared.
@@ -39,34 +56,36 @@ type waived struct {
 	Name   string        `yaml:"name,omitempty"` // of the exception
 }
 
-var waivers = []policy.Waiver{policy.WaivedByException, policy.WaivedByGrace, policy.WaivedByLastKnown}
-
-// UnmarshalText reads SIGNAL, SIGNAL by grace, SIGNAL by exception NAME.
-func (w *waived) UnmarshalText(text []byte) error {
-	words := strings.Fields(string(text))
-	if len(words) > 4 || len(words) == 2 || len(words) > 1 && words[1] != "by" {
-		return fmt.Errorf("%q is no waiver; write SIGNAL, SIGNAL by grace, or SIGNAL by exception NAME", text)
-	}
-	words = append(words, "", "", "", "")
-	*w = waived{Signal: words[0], By: policy.Waiver(words[2]), Name: words[3]}
-	return nil
-}
-
-func (w waived) String() string {
-	switch {
-	case w.By == "":
-		return w.Signal
-	case w.Name == "":
-		return w.Signal + " by " + string(w.By)
-	}
-	return w.Signal + " by " + string(w.By) + " " + w.Name
-}
+var (
+	outcomes = []string{policy.Allow.String(), policy.StepUp.String(), policy.Deny.String()}
+	statuses = []string{policy.StatusFailing.String(), policy.StatusUnknown.String()}
+	lists    = words([]policy.List{policy.ListRequire, policy.ListDenyUnless, policy.ListStepUp, policy.ListAdvise})
+	waivers  = []policy.Waiver{policy.WaivedByException, policy.WaivedByGrace, policy.WaivedByLastKnown}
+	// reasons are those that a golden case can come to.
+	reasons = []policy.Reason{policy.ReasonPath, policy.ReasonHost, policy.ReasonIdentityDoubted, policy.ReasonNoRoute,
+		policy.ReasonMethod, policy.ReasonIdentityMissing, policy.ReasonIdentityExpired, policy.ReasonIdentityRevoked,
+		policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown, policy.ReasonDeviceContested,
+		policy.ReasonStoreUnreachable, policy.ReasonEnrolledUser, policy.ReasonPosture, policy.ReasonStepUp,
+		policy.ReasonAllowed}
+)
 
 // check refuses what no verdict could be.
 func (e *expect) check() error {
-	outcomes := []string{policy.Allow.String(), policy.StepUp.String(), policy.Deny.String()}
 	if !slices.Contains(outcomes, e.Outcome) {
 		return fmt.Errorf("outcome %q: write allow, step-up or deny", e.Outcome)
+	}
+	for field, reason := range map[string]string{"reason": e.Reason, "monitored": e.Monitored} {
+		if reason != "" && (reason != none || field == "reason") && !slices.Contains(reasons, policy.Reason(reason)) {
+			return fmt.Errorf("%s %q: there is no such reason%s", field, reason, nearest(reason, words(reasons)))
+		}
+	}
+	for _, u := range slices.Concat(e.Unmet, e.Noted) {
+		switch {
+		case u.Status != "" && !slices.Contains(statuses, u.Status):
+			return fmt.Errorf("%s is %q: write failing or unknown", u.Signal, u.Status)
+		case u.List != "" && !slices.Contains(lists, u.List):
+			return fmt.Errorf("%s stands in list %q: write require, denyUnless, stepUp or advise", u.Signal, u.List)
+		}
 	}
 	for _, w := range e.Waived {
 		switch {
@@ -79,63 +98,103 @@ func (e *expect) check() error {
 	return nil
 }
 
-// compare says in words where a verdict is not the expected one.
-func (e *expect) compare(v *policy.Verdict) []string {
-	var differences []string
-	differ := func(what string, got, want any) {
-		differences = append(differences, fmt.Sprintf("%s is %v, expected %v", what, got, want))
+func words[T ~string](list []T) []string {
+	all := make([]string, 0, len(list))
+	for _, word := range list {
+		all = append(all, string(word))
 	}
-	word := func(what, want, got string) {
-		if want != "" && want != got {
-			differ(what, fmt.Sprintf("%q", got), fmt.Sprintf("%q", want))
+	return all
+}
+
+// difference is one field of expect that the verdict does not agree with.
+type difference struct {
+	field     string
+	got, want string // got is empty for a text that does not occur
+	// put is the field as the verdict would have it, in YAML: one value, or the items of a list. Nil: nothing can be put
+	// there, since the text that is wanted is a person's.
+	put   *string
+	items []string
+}
+
+func (d difference) String() string {
+	if d.got == "" {
+		return d.field + " does not say " + d.want
+	}
+	return d.field + " is " + d.got + ", expected " + d.want
+}
+
+// comparison collects differences.
+type comparison struct{ all []difference }
+
+func (c *comparison) word(field, want, got string) {
+	if want == "" || want == got || want == none && got == "" {
+		return
+	}
+	put := cmp.Or(got, none)
+	c.all = append(c.all, difference{field: field, got: fmt.Sprintf("%q", got), want: fmt.Sprintf("%q", want), put: &put})
+}
+
+// compareList compares a list item by item; written is an item as a case writes it.
+func compareList[W, G any](
+	c *comparison, field string, want []W, got []G, agrees func(W, G) bool, written func(*W, G) string,
+) {
+	if want == nil || slices.EqualFunc(want, got, agrees) {
+		return
+	}
+	d := difference{field: field, want: fmt.Sprint(want), items: []string{}}
+	for _, g := range got {
+		var as *W
+		if i := slices.IndexFunc(want, func(w W) bool { return agrees(w, g) }); i >= 0 {
+			as = &want[i]
 		}
+		d.items = append(d.items, written(as, g))
 	}
-	word("outcome", e.Outcome, v.Outcome.String())
-	word("reason", e.Reason, string(v.Reason))
-	word("route", e.Route, v.Route)
-	word("tier", e.Tier, v.Tier)
-	word("monitored", e.Monitored, monitored(v))
-	list := func(what string, want, got []string) {
-		if want != nil && !slices.Equal(want, got) {
-			differ(what, got, want)
-		}
-	}
-	list("unmet", e.Unmet, names(v.Unmet))
-	list("noted", e.Noted, names(v.Noted))
-	list("disputed", e.Disputed, v.Disputed)
-	if got := waivedBy(v.Waived); e.Waived != nil && !slices.EqualFunc(e.Waived, got, waived.allows) {
-		differ("waived", got, e.Waived)
-	}
+	d.got = fmt.Sprint(d.items)
+	c.all = append(c.all, d)
+}
+
+// compare finds where a verdict is not the expected one. explain gives the text of its explanation, if that is wanted.
+func (e *expect) compare(v *policy.Verdict, explain func() string) []difference {
+	c := &comparison{}
+	c.word("outcome", e.Outcome, v.Outcome.String())
+	c.word("reason", e.Reason, string(v.Reason))
+	c.word("route", e.Route, v.Route)
+	c.word("tier", e.Tier, v.Tier)
+	c.word("monitored", e.Monitored, monitored(v))
+	compareList(c, "unmet", e.Unmet, unmetOf(v.Unmet), unmet.allows, writtenUnmet(e.Unmet))
+	compareList(c, "noted", e.Noted, unmetOf(v.Noted), unmet.allows, writtenUnmet(e.Noted))
+	compareList(c, "disputed", e.Disputed, v.Disputed, func(a, b string) bool { return a == b },
+		func(_ *string, got string) string { return got })
+	compareList(c, "waived", e.Waived, waivedBy(v.Waived), waived.allows, func(as *waived, got waived) string {
+		return cmp.Or(as, &got).String()
+	})
 	if got := challengeOf(v.Challenge); e.Challenge != nil && !e.Challenge.equal(got) {
-		differ("challenge", got, *e.Challenge)
+		put := got.written()
+		c.all = append(c.all, difference{field: "challenge", got: got.String(), want: e.Challenge.String(), put: &put})
 	}
-	if len(differences) > 0 && v.Detail != "" {
-		differences = append(differences, "because "+v.Detail)
+	c.texts("detail", e.Detail, func() string { return v.Detail })
+	c.texts("explanation", e.Explanation, explain)
+	return c.all
+}
+
+// texts demands that each text occurs; line ends and runs of blanks count as one blank.
+func (c *comparison) texts(field string, want []string, say func() string) {
+	if len(want) == 0 {
+		return
 	}
-	return differences
+	said := strings.Join(strings.Fields(say()), " ")
+	for _, text := range want {
+		if !strings.Contains(said, strings.Join(strings.Fields(text), " ")) {
+			c.all = append(c.all, difference{field: field, want: fmt.Sprintf("%q", text)})
+		}
+	}
 }
 
 func monitored(v *policy.Verdict) string {
 	if v.Monitored == nil {
-		return "none"
+		return none
 	}
 	return string(v.Monitored.Reason)
-}
-
-func names(list []policy.Unmet) []string {
-	var signals []string
-	for _, u := range list {
-		signals = append(signals, u.Signal)
-	}
-	return signals
-}
-
-func waivedBy(list []policy.Waived) []waived {
-	var got []waived
-	for _, w := range list {
-		got = append(got, waived{w.Signal, w.By, w.Name})
-	}
-	return got
 }
 
 // allows compares as much as is expected.
@@ -143,17 +202,9 @@ func (w waived) allows(got waived) bool {
 	return w.Signal == got.Signal && cmp.Or(w.By, got.By) == got.By && cmp.Or(w.Name, got.Name) == got.Name
 }
 
-func challengeOf(c *policy.Challenge) challenge {
-	if c == nil {
-		return challenge{}
-	}
-	return challenge{ACR: c.ACR, AMR: c.AMR, MaxAge: c.MaxAge}
-}
-
-func (c challenge) equal(got challenge) bool {
-	return slices.Equal(c.ACR, got.ACR) && slices.Equal(c.AMR, got.AMR) && c.MaxAge == got.MaxAge
-}
-
-func (c challenge) String() string {
-	return fmt.Sprintf("acr %v, amr %v, maxAge %s", c.ACR, c.AMR, c.MaxAge)
+// allows compares as much as is expected.
+func (u unmet) allows(got unmet) bool {
+	return u.Signal == got.Signal && cmp.Or(u.Status, got.Status) == got.Status && cmp.Or(u.List, got.List) == got.List &&
+		cmp.Or(u.Owner, got.Owner) == got.Owner && cmp.Or(u.Contact, got.Contact) == got.Contact &&
+		strings.Contains(got.Fix, u.Fix)
 }

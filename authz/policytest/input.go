@@ -31,6 +31,9 @@ func (c *Case) input() (policy.Input, error) {
 
 func (w *who) subject(at time.Time) (identity.Subject, error) {
 	valid := identity.Validity{NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour)}
+	if w.Expired {
+		valid = identity.Validity{NotBefore: at.Add(-2 * time.Hour), NotAfter: at.Add(-time.Hour)}
+	}
 	var s identity.Subject
 	if u := w.User; u != nil {
 		s.User = &identity.User{Issuer: u.Issuer, Name: u.Name, Subject: cmp.Or(u.Subject, u.Name), Email: u.Email,

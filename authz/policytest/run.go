@@ -16,6 +16,8 @@ type Result struct {
 	Verdict policy.Verdict
 	// Differences are empty if the answer is the expected one.
 	Differences []string
+
+	differences []difference
 }
 
 // Run asks the policy every question. The error is a case that cannot be asked, which Load would have refused.
@@ -29,8 +31,21 @@ func Run(p *policy.Policy, cases []Case) ([]Result, error) {
 		}
 		ownDevice(p, &in)
 		verdict := p.Evaluate(&in)
-		results = append(results, Result{Case: c, Place: c.place, Input: in, Verdict: verdict,
-			Differences: c.Expect.compare(&verdict)})
+		r := Result{Case: c, Place: c.origin.document.At(c.origin.path), Input: in, Verdict: verdict}
+		r.differences = c.Expect.compare(&verdict, func() string { return explained(p, &in) })
+		for _, d := range r.differences {
+			r.Differences = append(r.Differences, d.String())
+		}
+		if len(r.Differences) > 0 && verdict.Detail != "" {
+			r.Differences = append(r.Differences, "because "+verdict.Detail)
+		}
+		results = append(results, r)
 	}
 	return results, nil
+}
+
+// explained is what `tiergate policy explain` prints of a question.
+func explained(p *policy.Policy, in *policy.Input) string {
+	e := p.Explain(in)
+	return e.Text()
 }
