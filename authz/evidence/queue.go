@@ -20,6 +20,7 @@ const (
 // entry is a record on its way to the file.
 type entry struct {
 	record  Record
+	change  *Change // set: this is no decision
 	chosen  policy.Chosen
 	settled chan struct{} // closed when the writer has decided; nil: nobody waits
 	state   atomic.Int32
@@ -133,6 +134,8 @@ type queue struct {
 	closed bool
 	stats  Stats
 	lost   uint64 // decisions in no record, not yet told in the file
+
+	changes int // that wait, in the second lane but beside its bounds
 }
 
 func newQueue(maxEntries int, maxBytes int64) *queue {
@@ -214,10 +217,16 @@ func (q *queue) done(batch []*entry) (open []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range batch {
-		switch e.fate {
-		case fateOpen:
+		if e.fate == fateOpen {
 			open = append(open, e)
 			continue
+		}
+		if e.change != nil {
+			q.changed(e)
+			continue
+		}
+		switch e.fate {
+		case fateOpen:
 		case fateWritten:
 			q.stats.Written++
 		case fateWithdrawn:

@@ -16,7 +16,8 @@ const heldBytes = batchBytes + maxLineBytes
 
 // Read reads the lines of an evidence file, in their order. A line that cannot be read is an error that says which and
 // why, and reading goes on; after an error of the reader itself it ends. A record is held back until nothing can annul
-// it any more, so that Annulled is always right; no more than 256 records are held.
+// it any more, so that Annulled is always right; no more than 256 records are held. Who wants decisions alone leaves out
+// every record without an ID: gaps and changes.
 func Read(from io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h := &holder{yield: yield}
@@ -44,6 +45,8 @@ func Read(from io.Reader) iter.Seq2[Record, error] {
 				err = at(fmt.Errorf("it annuls %q, which is none of the %d records before it", l.Annul, batchEntries))
 			case l.Lost > 0:
 				l.Record = &Record{Lost: l.Lost}
+			case l.Change != nil:
+				l.Record = &Record{Change: l.Change}
 			}
 			if err != nil {
 				l.Record = &Record{}

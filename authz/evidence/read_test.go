@@ -28,6 +28,8 @@ func read(from io.Reader) (said []string) {
 		switch {
 		case err != nil:
 			said = append(said, err.Error())
+		case r.Change != nil:
+			said = append(said, string(r.Change.Kind)+" "+r.Change.Policy)
 		case r.ID == "":
 			said = append(said, fmt.Sprintf("lost %d", r.Lost))
 		case r.Annulled:
@@ -153,11 +155,12 @@ func (w writerFunc) Write(p []byte) (int, error) { return w(p) }
 
 func FuzzReadNeverPanics(f *testing.F) {
 	f.Add([]byte(linesOf(f, line{Record: sample("1")}, line{Annul: "1"}, line{Lost: 1})))
+	f.Add([]byte(linesOf(f, line{Change: moved("sha256:01")}, line{Record: sample("1")}, line{Annul: "1"})))
 	f.Add([]byte("{\"v\":1,\"id\":\"\uFFFDff\"}\n{\"v\":1,\"annul\":\"\\ufffd00\"}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for r, err := range Read(strings.NewReader(string(text))) {
-			if err == nil && r.ID == "" && r.Lost == 0 {
-				t.Fatal("a record that says nothing")
+			if said := r.ID != "" || r.Lost != 0; err == nil && said == (r.Change != nil) {
+				t.Fatal("a record that says nothing, or two things")
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
@@ -17,7 +18,8 @@ const Version = 1
 // control bytes, has about 6 MiB.
 const maxLineBytes = 16 << 20
 
-// Record is one decision. The zero ID belongs to a gap: Lost says how many decisions are in no record.
+// Record is one decision. The zero ID belongs to a gap, where Lost says how many decisions are in no record, or to a
+// change of the policy.
 type Record struct {
 	ID      string         `json:"id"`     // UUIDv7
 	Took    time.Duration  `json:"took"`   // ns
@@ -29,13 +31,16 @@ type Record struct {
 	Annulled bool `json:"-"`
 	// Lost is the number of decisions of a gap. Set by Read.
 	Lost uint64 `json:"-"`
+	// Change is set by Read where the line is a change of the policy in force, and nothing else then is.
+	Change *Change `json:"-"`
 }
 
 // line is what one line of the file may say.
 type line struct {
-	V     int    `json:"v"`
-	Annul string `json:"annul,omitempty"`
-	Lost  uint64 `json:"lost,omitempty"`
+	V      int     `json:"v"`
+	Annul  string  `json:"annul,omitempty"`
+	Lost   uint64  `json:"lost,omitempty"`
+	Change *Change `json:"change,omitempty"`
 	*Record
 }
 
@@ -99,24 +104,28 @@ func written(r *Record) *Record {
 	return &out
 }
 
+// ours begins every line that this version writes.
+var ours = []byte(`{"v":1,`)
+
 // decode reads one line.
 func decode(text []byte) (l line, err error) {
-	var version struct {
-		V *int `json:"v"`
-	}
-	if err := json.Unmarshal(text, &version); err != nil {
-		return l, fmt.Errorf("it is no line of evidence: %w", err)
-	}
-	switch {
-	case version.V == nil:
-		return l, errors.New("it is no line of evidence: it has no version")
-	case *version.V != Version:
-		return l, fmt.Errorf("it has version %d, this tiergate reads %d; "+
-			"read it with the tiergate that wrote it", *version.V, Version)
+	if !bytes.HasPrefix(text, ours) {
+		if err := checkVersion(text); err != nil {
+			return l, err
+		}
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // a fact that we do not know of may be what decided
-	if err := d.Decode(&l); err != nil {
+	err = d.Decode(&l)
+	switch fault := (*json.SyntaxError)(nil); {
+	case errors.As(err, &fault) || errors.Is(err, io.ErrUnexpectedEOF):
+		return line{}, fmt.Errorf("it is no line of evidence: %w", err)
+	case err == nil && len(bytes.TrimSpace(text[d.InputOffset():])) > 0:
+		return line{}, errors.New("it is no line of evidence: something stands behind its end")
+	case err != nil || l.V != Version: // "v" may be written twice
+		if other := checkVersion(text); other != nil {
+			return line{}, other
+		}
 		return line{}, fmt.Errorf("it cannot be read: %w; if a later tiergate wrote it, use that one", err)
 	}
 	if hasMark(text) {
@@ -125,13 +134,36 @@ func decode(text []byte) (l line, err error) {
 		}
 	}
 	said := 0
-	for _, says := range []bool{l.Annul != "", l.Lost != 0, l.Record != nil && l.ID != ""} {
+	for _, says := range []bool{l.Annul != "", l.Lost != 0, l.Change != nil, l.Record != nil && l.ID != ""} {
 		if says {
 			said++
 		}
 	}
 	if said != 1 || l.Record != nil && l.ID == "" {
-		return line{}, errors.New("it says not exactly one of a decision, annul and lost")
+		return line{}, errors.New("it says not exactly one of a decision, a change, annul and lost")
+	}
+	if l.Change != nil {
+		if err := l.Change.check(); err != nil {
+			return line{}, err
+		}
 	}
 	return l, nil
+}
+
+// checkVersion says what is wrong with a line that is not of this version.
+func checkVersion(text []byte) error {
+	var version struct {
+		V *int `json:"v"`
+	}
+	if err := json.Unmarshal(text, &version); err != nil {
+		return fmt.Errorf("it is no line of evidence: %w", err)
+	}
+	switch {
+	case version.V == nil:
+		return errors.New("it is no line of evidence: it has no version")
+	case *version.V != Version:
+		return fmt.Errorf("it has version %d, this tiergate reads %d; "+
+			"read it with the tiergate that wrote it", *version.V, Version)
+	}
+	return nil
 }

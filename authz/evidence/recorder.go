@@ -51,6 +51,8 @@ type Events struct {
 	Recovered func(away time.Duration)
 	// Lost: so many more decisions are in no record: dropped, because the queue was full, or impossible to write.
 	Lost func(decisions uint64)
+	// LostChanges: so many more changes of the policy are in no record: too many waited, or they were impossible to write.
+	LostChanges func(changes uint64)
 	// Mended: the last line of the file was torn, as a crash leaves it. It is now in aside.
 	Mended func(file, aside string, bytes int)
 	// Rotated: the file was full and is now an older one of this name.
@@ -72,6 +74,12 @@ func (e *Events) recovered(away time.Duration) {
 func (e *Events) lost(decisions uint64) {
 	if e.Lost != nil {
 		e.Lost(decisions)
+	}
+}
+
+func (e *Events) lostChanges(changes uint64) {
+	if e.LostChanges != nil {
+		e.LostChanges(changes)
 	}
 }
 
@@ -97,6 +105,10 @@ type Stats struct {
 	Held      uint64 // that wait
 	Faults    uint64 // attempts to write that failed
 	Torn      uint64 // torn last lines that were set aside
+
+	// Changes are no decisions and count in none of the above, but in Faults.
+	Changes     uint64 // changes of the policy that are on the disk
+	ChangesLost uint64 // that are in no record
 }
 
 // Recorder puts decisions on record. A nil *Recorder records nothing, and lets no decision pass that must be on record.
@@ -110,9 +122,11 @@ type Recorder struct {
 	pending []*entry // taken from the queue, not yet in the file
 	annul   []string // ids of records in the file whose decision was not given
 	encoder encoder
-	told    uint64    // of the losses, how many Events.Lost has told
-	failing time.Time // since when the file fails; zero: it does not
-	retry   time.Duration
+	told    uint64 // of the losses, how many Events.Lost has told
+	// toldChanges is likewise of Events.LostChanges.
+	toldChanges uint64
+	failing     time.Time // since when the file fails; zero: it does not
+	retry       time.Duration
 	// lastFault is what Events.Failed has told of this failure.
 	lastFault string
 }

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,9 +21,11 @@ func Withheld(v policy.Verdict) policy.Verdict {
 
 // Replay judges a recorded input again. A fault in the evaluation is the denial that it was when it was recorded, and
 // what was refused because there was no policy yet, or no record, is refused again. The error says why the policy
-// cannot judge it: it is another than the recorded one, or the record is a gap.
+// cannot judge it: it is another than the recorded one, or the record is a gap or a change.
 func Replay(p *policy.Policy, r *Record) (verdict policy.Verdict, err error) {
 	switch {
+	case r.Change != nil:
+		return verdict, errors.New("it is a change of the policy, not a decision")
 	case r.ID == "":
 		return verdict, fmt.Errorf("%d decisions are in no record", r.Lost)
 	case r.Policy == "" && r.Verdict.Reason == policy.ReasonInternal:
@@ -46,7 +49,12 @@ func Replay(p *policy.Policy, r *Record) (verdict policy.Verdict, err error) {
 }
 
 // Differences compares two verdicts by their JSON. Each difference is one sentence; none: they are the same.
+//
+// Records of before tiergate wrote until which instant an answer holds say nothing of that, and are not compared in it.
 func Differences(recorded, replayed policy.Verdict) []string {
+	if recorded.Until.IsZero() {
+		replayed.Until = recorded.Until
+	}
 	was, is := fields(recorded), fields(replayed)
 	both := maps.Clone(was)
 	maps.Copy(both, is)

@@ -96,6 +96,10 @@ func (r *Recorder) tellLost() {
 		r.opts.Events.lost(lost - r.told)
 		r.told = lost
 	}
+	if lost := stats.ChangesLost; lost > r.toldChanges {
+		r.opts.Events.lostChanges(lost - r.toldChanges)
+		r.toldChanges = lost
+	}
 }
 
 // write makes one attempt at the batch: what is owed of older records, the losses, the records. wrote is false if there
@@ -147,8 +151,8 @@ func (r *Recorder) encodePending() (batch []*entry, sync bool) {
 			entry.fate = fateWithdrawn
 			continue
 		}
-		if err := r.encoder.add(line{V: Version, Record: &entry.record}); err != nil {
-			r.opts.Events.failed(fmt.Errorf("decision %s cannot be recorded: %w", entry.record.ID, err), 0)
+		if err := r.encoder.add(entry.line()); err != nil {
+			r.opts.Events.failed(fmt.Errorf("%v cannot be recorded: %w", entry, err), 0)
 			r.refuse(entry)
 			continue
 		}
@@ -199,6 +203,9 @@ func (r *Recorder) finish() error {
 	err = errors.Join(err, r.journal.close())
 	owed := len(r.annul)
 	r.abandon()
+	if changes := r.Stats().ChangesLost; err != nil && changes > 0 {
+		err = fmt.Errorf("%w; %d changes of the policy are in no record", err, changes)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; %d decisions are in no record, and %d that were not given could not be annulled",
 			err, r.Stats().Failed, owed)
