@@ -21,8 +21,9 @@ const (
 
 // Keys of the context_extensions that our own xDS puts on routes.
 const (
-	extensionRoute = policy.ContextRoute
-	extensionTable = policy.ContextTable
+	extensionRoute    = policy.ContextRoute
+	extensionTable    = policy.ContextTable
+	extensionUpstream = policy.ContextUpstream
 )
 
 // Call is what a decision uses of a CheckRequest; nothing behind it knows a protobuf. Its texts are valid until the answer
@@ -37,6 +38,7 @@ type Call struct {
 	Certificate        string   // source.certificate: the peer's certificate, URL-encoded PEM
 	Principal          string   // source.principal: the first URI SAN, as Envoy read it
 	Route, Table       string   // Envoy's choice of route and the digest of the table that it chose from
+	Upstream           string   // where that route leads at Envoy
 	Malformed          string   // why no decision can be made on this message; empty if one can
 
 	credential token.Credential // what the token is judged with; here, because it would else be made anew for each request
@@ -62,6 +64,7 @@ func parseCall(req *authv3.CheckRequest) *Call {
 		Principal:   attributes.GetSource().GetPrincipal(),
 		Route:       attributes.GetContextExtensions()[extensionRoute],
 		Table:       attributes.GetContextExtensions()[extensionTable],
+		Upstream:    attributes.GetContextExtensions()[extensionUpstream],
 		Vouched:     wireOf(attributes.GetMetadataContext().GetFilterMetadata()[metadataVouched]),
 	}
 	if raw := http.GetHeaderMap(); raw != nil {

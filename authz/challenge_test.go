@@ -42,25 +42,3 @@ func TestChallengesAreWrittenAsTheRFCsSay(t *testing.T) {
 		}
 	}
 }
-
-// TestAStreamIsBoundedAndAClientCannotSayHow: 0 would be no bound to Envoy, and a client's own header is always removed.
-func TestAStreamIsBoundedAndAClientCannotSayHow(t *testing.T) {
-	t.Parallel()
-	for recheck, want := range map[time.Duration]string{
-		0: "", time.Nanosecond: "1", 5 * time.Minute: "300000", 1999 * time.Microsecond: "1",
-	} {
-		ok := respond(&Decision{Verdict: policy.Verdict{Outcome: policy.Allow, Reason: policy.ReasonAllowed, Recheck: recheck}}).GetOkResponse()
-		got, removed := "", false
-		for _, h := range ok.GetHeaders() {
-			if h.GetHeader().GetKey() == headerStream {
-				got = h.GetHeader().GetValue()
-			}
-		}
-		for _, name := range ok.GetHeadersToRemove() {
-			removed = removed || name == headerStream
-		}
-		if got != want || removed != (want == "") {
-			t.Errorf("%s: %q, removed %t", recheck, got, removed)
-		}
-	}
-}

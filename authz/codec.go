@@ -29,6 +29,8 @@ type exchange struct {
 	reader  reader
 	// decision is of this exchange and ends with it; it is large, and would else be made anew for each request.
 	decision Decision
+	// known: the Envoy that asks is authenticated. It is looked at only where assertions are made.
+	known bool
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -49,7 +51,7 @@ func (x *exchange) drop() {
 // release ends the exchange: from here on the bytes are somebody else's.
 func (x *exchange) release() {
 	x.reader.clear()
-	x.decision = Decision{}
+	x.decision, x.known = Decision{}, false
 	x.drop()
 	exchanges.Put(x)
 }
@@ -114,6 +116,9 @@ func handleCheck(srv any, ctx context.Context, receive func(any) error, between 
 		return nil, err
 	}
 	service, _ := srv.(answerer) // gRPC has checked it when it was registered
+	if s, ok := srv.(*Server); ok && s.opts.Assertions != nil {
+		x.known = authenticated(ctx)
+	}
 	if between == nil {
 		return &reply{wire: service.answer(x)}, nil
 	}

@@ -20,6 +20,8 @@ type Decision struct {
 	Verdict policy.Verdict   `json:"verdict"`
 	// DPoP: a refused request sent its token by that scheme (RFC 9449, section 7.1), in which the challenge is made then.
 	DPoP bool `json:"-"`
+
+	assertion string // for the upstream; empty: none
 }
 
 // Events is how the service is observed. Any of them may be nil; none may block, and none may keep a Decision.

@@ -38,7 +38,7 @@ func fuzzSeeds(f *testing.F, ana []byte) {
 	f.Add([]byte("garbage"))
 	f.Add(ana)
 	for _, token := range []string{"good", "bad", "panic", ""} {
-		f.Add(marshal(f, request(token, map[string]string{extensionRoute: "app", extensionTable: "x"})))
+		f.Add(marshal(f, request(token, map[string]string{extensionRoute: "app", extensionTable: "x", extensionUpstream: "app"})))
 	}
 	byKeyOf := byKey("DPoP good")
 	headers := byKeyOf.Attributes.Request.Http.HeaderMap

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,6 +27,8 @@ const (
 	headerTier     = "x-tiergate-tier"
 	headerRoute    = "x-tiergate-route"
 	headerDecision = "x-tiergate-decision-id"
+	// headerAssertion is verify.Header: the signed word on who calls.
+	headerAssertion = "x-tiergate-assertion"
 	// headerStream bounds the life of one stream at Envoy, in milliseconds (config.core.v3.HttpProtocolOptions
 	// max_stream_duration, per request). A client's own never counts.
 	headerStream = "x-envoy-upstream-stream-duration-ms"
@@ -99,21 +99,24 @@ func respond(d *Decision) *authv3.CheckResponse {
 // text is a name and what it is set to.
 type text struct{ name, value string }
 
-// upstreamHeaders are what upstreams get; one without a value is removed.
-func upstreamHeaders(d *Decision, subject string) [6]text {
-	return [...]text{
-		{headerSubject, subject}, {headerDevice, headerSafe(d.Device)}, {headerTier, headerSafe(d.Verdict.Tier)},
-		{headerRoute, headerSafe(d.Verdict.Route)}, {headerStream, streamLife(d.Verdict.Recheck)},
-		{headerDecision, headerSafe(d.ID)},
+// proofHeaders are the headers by which a client proves who it is. They go where the route says token: remove.
+var proofHeaders = []string{"authorization", "dpop"}
+
+// withheld are headers that are kept from the upstream of this decision, besides those of upstreamHeaders.
+func withheld(d *Decision) []string {
+	if d.Verdict.Token == policy.TokenRemove {
+		return proofHeaders
 	}
+	return nil
 }
 
-// streamLife writes a duration as Envoy reads it: never 0, which would be no bound at all.
-func streamLife(most time.Duration) string {
-	if most <= 0 {
-		return ""
+// upstreamHeaders are what upstreams get, and Envoy itself; one without a value is removed.
+func upstreamHeaders(d *Decision, subject, life string) [7]text {
+	return [...]text{
+		{headerSubject, subject}, {headerDevice, headerSafe(d.Device)}, {headerTier, headerSafe(d.Verdict.Tier)},
+		{headerRoute, headerSafe(d.Verdict.Route)}, {headerStream, life},
+		{headerAssertion, d.assertion}, {headerDecision, headerSafe(d.ID)},
 	}
-	return strconv.FormatInt(max(most.Milliseconds(), 1), 10)
 }
 
 // metadataTexts are what Envoy's access log can print, on allow and deny.
@@ -126,13 +129,14 @@ func metadataTexts(d *Decision, subject string) [7]text {
 
 func allowed(d *Decision) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{ResponseHeadersToAdd: []*corev3.HeaderValueOption{header(headerDecision, d.ID)}}
-	for _, h := range upstreamHeaders(d, headerSafe(d.Subject.String())) {
+	for _, h := range upstreamHeaders(d, headerSafe(d.Subject.String()), string(appendStreamLife(nil, d))) {
 		if h.value == "" {
 			ok.HeadersToRemove = append(ok.HeadersToRemove, h.name)
 		} else {
 			ok.Headers = append(ok.Headers, option(h.name, h.value))
 		}
 	}
+	ok.HeadersToRemove = append(ok.HeadersToRemove, withheld(d)...)
 	return &authv3.CheckResponse{
 		Status:          &rpcstatus.Status{Code: int32(codes.OK)},
 		HttpResponse:    &authv3.CheckResponse_OkResponse{OkResponse: ok},
@@ -171,7 +175,9 @@ func respondFast(d *Decision) []byte {
 // headers_to_remove (5) and response_headers_to_add (6), dynamic_metadata (4).
 func allowedWire(d *Decision) []byte {
 	subject := headerSafe(d.Subject.String())
-	headers, members := upstreamHeaders(d, subject), metadataTexts(d, subject)
+	var digits [20]byte // of a text that stays on the stack
+	life := string(appendStreamLife(digits[:0], d))
+	headers, members := upstreamHeaders(d, subject, life), metadataTexts(d, subject)
 	id := headers[len(headers)-1]
 	ok, meta := lengthSize(optionSize(id.name, id.value)), 0
 	for _, h := range headers {
@@ -180,6 +186,9 @@ func allowedWire(d *Decision) []byte {
 		} else {
 			ok += lengthSize(optionSize(h.name, h.value))
 		}
+	}
+	for _, name := range withheld(d) {
+		ok += textSize(name)
 	}
 	for _, m := range members {
 		if !utf8.ValidString(m.value) {
@@ -196,6 +205,9 @@ func allowedWire(d *Decision) []byte {
 		} else {
 			b = appendOption(b, 2, h.name, h.value, overwrite)
 		}
+	}
+	for _, name := range withheld(d) {
+		b = appendText(b, 5, name)
 	}
 	b = appendOption(b, 6, id.name, id.value, overwrite)
 	b = appendLength(b, 4, meta)

@@ -141,6 +141,7 @@ func TestWrittenAnswersAreThoseThatAreBuilt(t *testing.T) {
 				Outcome: rapid.SampledFrom([]policy.Outcome{policy.Deny, policy.StepUp, policy.Allow, policy.Allow}).Draw(t, "outcome"),
 				Reason:  rapid.SampledFrom(allReasons).Draw(t, "reason"),
 				Recheck: rapid.SampledFrom([]time.Duration{0, -1, 1, time.Second, 5 * time.Minute}).Draw(t, "recheck"),
+				Until:   rapid.SampledFrom([]time.Time{{}, time.Unix(0, 1), time.Unix(900, 0)}).Draw(t, "until"),
 				Tier:    texts.Draw(t, "tier"), Route: texts.Draw(t, "route"), Policy: texts.Draw(t, "policy"),
 			},
 		}

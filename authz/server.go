@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
+	"github.com/tiergate/tiergate/authz/assertion"
 	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
@@ -62,6 +63,8 @@ type Options struct {
 	StockCodec bool
 	// Evidence puts every decision on record. Nil: none is, and a tier that wants its decisions on record refuses.
 	Evidence *evidence.Recorder
+	// Assertions signs who calls, for upstreams. Nil: nobody does, and what clients send as such is removed.
+	Assertions *assertion.Issuer
 }
 
 // Server answers Check. Until SetPolicy was called it denies everything.
@@ -107,6 +110,9 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 	}()
 	decision := &x.decision
 	s.decide(decision, x.call(s.opts.StockCodec), id, start)
+	if x.known {
+		s.assert(decision)
+	}
 	if s.opts.StockCodec {
 		return respondWire(decision)
 	}
@@ -127,9 +133,9 @@ func (s *Server) decide(decision *Decision, call *Call, id string, at time.Time)
 		Method: call.Method, Host: call.Host, Path: call.Path, Malformed: call.Malformed,
 	}}
 	if call.Malformed == "" && gen != nil {
-		in.Request.Chosen = chosen(gen, call, at)
 		in.Subject = s.identify(call, at)
 		in.Device = s.reading(gen, &in.Subject)
+		in.Request.Chosen = chosen(gen, call, &in)
 	}
 	verdict := gen.evaluate(&in)
 	s.settle(decision, id, gen, &in, verdict)
@@ -137,14 +143,16 @@ func (s *Server) decide(decision *Decision, call *Call, id string, at time.Time)
 }
 
 // chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
-func chosen(gen *generation, call *Call, at time.Time) *policy.Chosen {
+func chosen(gen *generation, call *Call, in *policy.Input) *policy.Chosen {
 	if call.Route == "" && call.Table == "" {
 		return nil
 	}
-	choice := &policy.Chosen{Route: call.Route}
-	if older := gen.older(call.Table, at); older != nil {
-		match := older.Match(call.Host, call.Path, call.Method)
+	choice := &policy.Chosen{Route: call.Route, Upstream: call.Upstream}
+	if older, ok := gen.older(call.Table, in.At); ok {
+		match := older.table.Match(call.Host, call.Path, call.Method)
 		choice.Older = &match
+		now := gen.policy.Table().Match(call.Host, call.Path, call.Method)
+		choice.OlderAllows = match.Upstream != now.Upstream && older.allows(in, call.Route)
 	}
 	return choice
 }

@@ -185,6 +185,59 @@ func TestOlderTablesAreHeldForAWhile(t *testing.T) {
 	})
 }
 
+// retargeted is a policy whose route leads somewhere, for the members of one audience.
+func retargeted(t *testing.T, upstream, group string) *policy.Policy {
+	t.Helper()
+	spec := compiled(t, "app", "/**").Spec()
+	spec.Upstreams[0].Meta.Name, spec.Routes[0].Upstream = upstream, upstream
+	spec.Audiences[0].Members[0].Group = group
+	p, faults := policy.New(spec, policy.World{})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	return p
+}
+
+// TestChangeOfUpstreamInTransit: a request on its way to the upstream before is served there for the moment that Envoy needs,
+// if both policies allow it, and then no more.
+func TestChangeOfUpstreamInTransit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before, after, want string // groups, and the reason of a refusal
+	}{
+		"the same audience":                   {"", "", ""},
+		"an audience that lets nobody in now": {"", "nobody", "audience"},
+		"an audience that let nobody in":      {"nobody", "", "route-mismatch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				led := ""
+				s := New(Options{Tokens: onePerson{}, Events: Events{Decided: func(d *Decision) { led = d.Verdict.Upstream }}})
+				before, after := retargeted(t, "before", c.before), retargeted(t, "after", c.after)
+				s.SetPolicy(before)
+				s.SetPolicy(after)
+				inTransit := request("good", map[string]string{extensionRoute: "app", extensionTable: before.Table().Digest()})
+				time.Sleep(transit - 1)
+				code, reason := ask(t, s, inTransit)
+				if c.want == "" && (code != codes.OK || led != "before") || c.want != "" && reason != c.want {
+					t.Errorf("in transit: %s %q to %q, want %q", code, reason, led, c.want)
+				}
+				time.Sleep(time.Nanosecond)
+				for range 2 { // what comes later keeps nothing alive
+					if _, reason := ask(t, s, inTransit); reason != "route-mismatch" {
+						t.Errorf("after %v: %q", transit, reason)
+					}
+					s.SetPolicy(retargeted(t, "later", c.after))
+				}
+				if s.current.Load().tables[before.Table().Digest()].policy != nil {
+					t.Error("the policy before is still held")
+				}
+			})
+		})
+	}
+}
+
 // shelf holds postures by alias.
 type shelf struct {
 	byAlias map[signals.Alias]*signals.Posture

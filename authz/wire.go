@@ -194,6 +194,8 @@ func (r *reader) closed(p part) {
 			r.call.Route = r.value
 		case extensionTable:
 			r.call.Table = r.value
+		case extensionUpstream:
+			r.call.Upstream = r.value
 		}
 	case partMetadata:
 		if r.key == metadataVouched {

@@ -35,9 +35,10 @@ func typicalRequest(raw bool, bearer string) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Source: &authv3.AttributeContext_Peer{Address: address, Principal: "spiffe://acme.example/ns/laptops/sa/ana",
 			Certificate: "-----BEGIN%20CERTIFICATE-----%0A" + strings.Repeat("M", 300) + "%0A-----END%20CERTIFICATE-----%0A"},
-		Destination:       &authv3.AttributeContext_Peer{Address: address, Principal: "spiffe://acme.example/ingress"},
-		Request:           &authv3.AttributeContext_Request{Time: &timestamppb.Timestamp{Seconds: 1, Nanos: 1}, Http: http},
-		ContextExtensions: map[string]string{extensionRoute: "payroll-admin", extensionTable: "sha256:" + strings.Repeat("0", 64)},
+		Destination: &authv3.AttributeContext_Peer{Address: address, Principal: "spiffe://acme.example/ingress"},
+		Request:     &authv3.AttributeContext_Request{Time: &timestamppb.Timestamp{Seconds: 1, Nanos: 1}, Http: http},
+		ContextExtensions: map[string]string{extensionRoute: "payroll-admin", extensionTable: "sha256:" + strings.Repeat("0", 64),
+			extensionUpstream: "payroll"},
 	}}
 }
 

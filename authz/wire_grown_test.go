@@ -68,7 +68,7 @@ func (g grower) bytes(b []byte, number protowire.Number, value []byte) []byte {
 	return append(g.number(g.tag(b, number, protowire.BytesType), uint64(len(value))), value...)
 }
 
-var grownTexts = []string{"", "a", "authorization", "Authorization", "Bearer x", extensionRoute, extensionTable, "é", "/x",
+var grownTexts = []string{"", "a", "authorization", "Authorization", "Bearer x", extensionRoute, extensionTable, extensionUpstream, "é", "/x",
 	"dpop", "DPoP", "x-forwarded-client-cert", "X-Forwarded-Client-Cert", metadataVouched, metadataVouched}
 
 func (g grower) text() []byte {

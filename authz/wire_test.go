@@ -110,7 +110,7 @@ func fullRequest() *authv3.CheckRequest {
 					{Key: "Authorization", RawValue: []byte("Bearer \xff")}, {Key: "x", Value: "v"}, {Key: "y", Value: "v", RawValue: []byte("w")},
 				}},
 			}},
-		ContextExtensions:    map[string]string{extensionRoute: "app", extensionTable: "sha256:1", "other": "z"},
+		ContextExtensions:    map[string]string{extensionRoute: "app", extensionTable: "sha256:1", extensionUpstream: "u", "other": "z"},
 		MetadataContext:      data,
 		RouteMetadataContext: data,
 		TlsSession:           &authv3.AttributeContext_TLSSession{Sni: "app.example"},

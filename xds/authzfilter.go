@@ -12,8 +12,9 @@ import (
 const authzFilter = "envoy.filters.http.ext_authz"
 
 // settableHeaders are the request headers that a decision may set or remove; anything else is an error, never dropped
-// in silence. x-envoy-upstream-stream-duration-ms bounds the life of a stream, decision by decision.
-const settableHeaders = `x-tiergate-[a-z0-9-]+|x-envoy-upstream-stream-duration-ms`
+// in silence. x-envoy-upstream-stream-duration-ms bounds the life of a stream, decision by decision; authorization and dpop are
+// removed where a route says token: remove.
+const settableHeaders = `x-tiergate-[a-z0-9-]+|x-envoy-upstream-stream-duration-ms|authorization|dpop`
 
 // authzFilter asks for every request and fails closed: no answer in time is a 503, there is no runtime key that
 // switches the filter off, and no decision moves a request to another route (clear_route_cache stays false). Headers go to

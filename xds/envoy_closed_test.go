@@ -13,7 +13,7 @@ import (
 
 func testMutations(t *testing.T, r *rig) {
 	c := r.client("ingress", ana, true)
-	for _, name := range []string{":path", ":authority", "authorization", "x-forwarded-client-cert", "x-envoy-retry-on"} {
+	for _, name := range []string{":path", ":authority", "cookie", "x-forwarded-client-cert", "x-envoy-retry-on"} {
 		r.authz.set(func(*authv3.CheckRequest) *authv3.CheckResponse { return allowWith(name, "/admin") })
 		if got := c.do("GET", "app.acme.example", "/x", nil); got.status != 500 {
 			t.Errorf("a decision set %s: %d %s", name, got.status, got.body)

@@ -99,7 +99,7 @@ func testCheckRequest(t *testing.T, r *rig) {
 		t.Fatalf("got %d from %+v", got.status, e)
 	}
 	check := r.authz.last().GetAttributes()
-	want := map[string]string{ContextRoute: "app", ContextTable: "table-1", ContextListener: "ingress"}
+	want := map[string]string{ContextRoute: "app", ContextTable: "table-1", ContextListener: "ingress", ContextUpstream: "app"}
 	if got := check.GetContextExtensions(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("context extensions %v, want %v", got, want)
 	}

@@ -5,7 +5,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 )
@@ -61,7 +60,7 @@ func (b *builder) connectionManager(l Listener) *hcmv3.HttpConnectionManager {
 		},
 		HttpFilters: []*hcmv3.HttpFilter{
 			b.httpFilter(authzFilter, b.authzFilter()),
-			b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}),
+			b.httpFilter(routerFilter, b.router()),
 		},
 		ServerName: "tiergate",
 		AccessLog:  b.accessLog(),

@@ -1,11 +1,9 @@
 package xds
 
 import (
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
 // hearsay are the beginnings of headers by which proxies tell each other who asks, and for what. Those that a client sends
@@ -32,13 +30,7 @@ func (b *builder) setProvenance(hcm *hcmv3.HttpConnectionManager) {
 	b.setForwarded(hcm)
 	mutation := &earlyv3.HeaderMutation{}
 	for _, prefix := range hearsay {
-		mutation.Mutations = append(mutation.Mutations, &mutationv3.HeaderMutation{
-			Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
-				RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
-					MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}, IgnoreCase: true,
-				}},
-			},
-		})
+		mutation.Mutations = append(mutation.Mutations, removed(prefix))
 	}
 	hcm.EarlyHeaderMutationExtensions = []*corev3.TypedExtensionConfig{{
 		Name: earlyMutation, TypedConfig: b.pack(mutation),

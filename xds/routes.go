@@ -174,8 +174,10 @@ func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.
 func (b *builder) proxied(l Listener, r policy.Route, match *routev3.RouteMatch) *routev3.Route {
 	return &routev3.Route{
 		Name: r.Meta.Name, Match: match,
-		Action:               &routev3.Route_Route{Route: b.action(l, r)},
-		TypedPerFilterConfig: b.contextExtensions(map[string]string{ContextRoute: r.Meta.Name}),
+		Action: &routev3.Route_Route{Route: b.action(l, r)},
+		TypedPerFilterConfig: b.contextExtensions(map[string]string{
+			ContextRoute: r.Meta.Name, ContextUpstream: r.Upstream,
+		}),
 	}
 }
 

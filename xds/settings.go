@@ -97,9 +97,10 @@ type KeyPair struct {
 
 // Keys of the context_extensions that every check carries (envoy.service.auth.v3.AttributeContext.context_extensions).
 const (
-	ContextRoute    = policy.ContextRoute // the policy route's name; empty where Envoy proxies nothing
-	ContextTable    = policy.ContextTable // Input.TableDigest
-	ContextListener = "tiergate.listener" // Listener.Name
+	ContextRoute    = policy.ContextRoute    // the policy route's name; empty where Envoy proxies nothing
+	ContextTable    = policy.ContextTable    // Input.TableDigest
+	ContextUpstream = policy.ContextUpstream // where the route leads
+	ContextListener = "tiergate.listener"    // Listener.Name
 )
 
 // HeaderPrefix is what only tiergate says to upstreams: removed from every client's request before anything reads it.

@@ -17,7 +17,7 @@ import (
 )
 
 // prove reports that there is time for the long form of a test.
-func prove() bool { return os.Getenv("PROVE") != "" }
+func prove() bool { return os.Getenv("TIERGATE_PROVE") != "" }
 
 // An Envoy below the minimum gets nothing, is told what to do, and is told of once.
 func TestOldEnvoyIsRefused(t *testing.T) {

@@ -181,17 +181,7 @@ func (a *Assessment) counting(d *demand) (votes []vote, earlier int64) {
 // status folds the votes of a signal: the worse of the fresh ones. For denyUnless an alarm of any source counts, whatever
 // its age.
 func (a *Assessment) status(d *demand, at int64) Status {
-	votes, earlier := a.counting(d)
-	status := StatusUnknown
-	for i := range votes {
-		v := &votes[i]
-		if v.alarm && d.list == ListDenyUnless {
-			return StatusFailing
-		}
-		if v.fresh(at+earlier) && status != StatusFailing {
-			status = v.status
-		}
-	}
+	status, _ := a.standing(d, at)
 	return status
 }
 

@@ -18,6 +18,7 @@ func (c *compiler) compileRoutes() {
 		compiled.pattern = pattern
 		hosts := c.routeHosts(r)
 		c.webSocket(r)
+		compiled.token = c.token(r)
 		c.routeReferences(r, compiled)
 		if err == nil {
 			c.collisions(compiled, hosts)

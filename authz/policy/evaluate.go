@@ -9,43 +9,50 @@ import (
 
 // Evaluate judges one input. It is pure: it takes the instant, has no context and returns no error.
 func (p *Policy) Evaluate(in *Input) Verdict {
+	v, _ := p.evaluate(in)
+	return v
+}
+
+// evaluate returns the hearing too, as far as it came: Explain tells what it was. By value, because what is written through a
+// pointer would put every input on the heap.
+func (p *Policy) evaluate(in *Input) (v Verdict, h hearing) {
 	if in.Request.Malformed != "" {
-		return Verdict{Reason: ReasonMalformed, Detail: in.Request.Malformed}
+		return Verdict{Reason: ReasonMalformed, Detail: in.Request.Malformed}, h
 	}
 	if p == nil {
-		return Verdict{Reason: ReasonNoPolicy, Detail: "no policy has been loaded yet"}
+		return Verdict{Reason: ReasonNoPolicy, Detail: "no policy has been loaded yet"}, h
 	}
 	route, refused := p.route(in)
 	if route == nil {
-		return refused
+		return refused, h
 	}
 	tier := &p.tiers[route.tier]
-	v := Verdict{Route: route.name, Tier: tier.name, Policy: p.digest, Contact: tier.contact, Upstream: route.upstream,
-		Evidence: tier.evidence}
+	v = Verdict{Route: route.name, Tier: tier.name, Policy: p.digest, Contact: tier.contact, Upstream: leadsTo(in.Request.Chosen, route),
+		Evidence: tier.evidence, Token: route.token}
 	assessment := p.assessment(&in.Device)
-	h := hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At)}
+	h = hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At), ends: never}
 	h.applicable()
 	device := h.judgesDevice()
 	if v.Reason, v.Detail = identified(tier, in, device); v.Reason != ReasonUndecided {
-		return v
+		return v, h
 	}
 	if v.Reason, v.Detail = h.revoked(); v.Reason != ReasonUndecided {
-		return v
+		return v, h
 	}
 	if v.Reason, v.Detail = h.admitted(); v.Reason != ReasonUndecided {
-		return v
+		return v, h
 	}
 	if device {
 		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			h.monitorGap(&v)
-			return v
+			return v, h
 		}
 		if v.Reason, v.Detail = h.enrolled(); v.Reason != ReasonUndecided {
-			return v
+			return v, h
 		}
 	}
 	h.judge(&v)
-	return v
+	return v, h
 }
 
 // route finds the route, or the refusal. Doubts come first: who shows a false proof learns nothing about routes.
@@ -82,19 +89,38 @@ func (p *Policy) route(in *Input) (*route, Verdict) {
 }
 
 // mismatch compares Envoy's choice with ours. Envoy may still hold an older table: then its choice must be that table's, and
-// what it will connect to must be what the current table says.
+// what it will connect to must be what the current table says; else, for the moment that a change needs to reach it, the
+// older policy must allow what this one does.
 func mismatch(chosen *Chosen, current *route) string {
 	switch {
-	case chosen == nil || chosen.Older == nil && chosen.Route == current.name:
+	case chosen == nil || chosen.Older == nil && chosen.Route == current.name && leads(chosen, current.upstream):
 		return ""
+	case chosen.Older == nil && chosen.Route == current.name:
+		return fmt.Sprintf("Envoy leads route %q to upstream %q, the policy says %q", chosen.Route, chosen.Upstream, current.upstream)
 	case chosen.Older == nil:
 		return fmt.Sprintf("Envoy chose route %q, the policy says %q", chosen.Route, current.name)
 	case *chosen.Older == (Match{}) || chosen.Older.Route != chosen.Route:
 		return fmt.Sprintf("Envoy chose route %q, its own table says %q", chosen.Route, chosen.Older.Route)
-	case chosen.Older.Upstream != current.upstream:
+	case !leads(chosen, chosen.Older.Upstream):
+		return fmt.Sprintf("Envoy leads route %q to upstream %q, its own table says %q", chosen.Route, chosen.Upstream,
+			chosen.Older.Upstream)
+	case chosen.Older.Upstream != current.upstream && !chosen.OlderAllows:
 		return fmt.Sprintf("Envoy would still connect to upstream %q, the policy says %q", chosen.Older.Upstream, current.upstream)
 	}
 	return ""
+}
+
+// leads reports that Envoy's route goes to an upstream, or does not say where it goes.
+func leads(chosen *Chosen, upstream string) bool {
+	return chosen.Upstream == "" || chosen.Upstream == upstream
+}
+
+// leadsTo is the upstream that an allowed request comes to.
+func leadsTo(chosen *Chosen, current *route) string {
+	if chosen != nil && chosen.Older != nil {
+		return chosen.Older.Upstream
+	}
+	return current.upstream
 }
 
 // doubted tells proofs that are not believed from those of which all that is missing is that nobody can look them up now.

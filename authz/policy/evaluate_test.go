@@ -343,6 +343,8 @@ func TestEnvoyAndPolicyMustAgreeOnTheRoute(t *testing.T) {
 		{"an older table's own choice, since renamed", chose("pages", older), ReasonAllowed},
 		{"not that older table's choice", chose("app", older), ReasonRouteMismatch},
 		{"an older table that leads elsewhere", chose("handbook", moved), ReasonRouteMismatch},
+		{"the same, and its policy allowed it", &Chosen{Route: "handbook", Older: chose("handbook", moved).Older, OlderAllows: true},
+			ReasonAllowed},
 	} {
 		in := employee()
 		in.Request.Path, in.Request.Chosen = "/handbook/pets", c.chosen

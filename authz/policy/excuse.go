@@ -16,7 +16,9 @@ type silence struct {
 	// proven: nothing was heard of the device since its first required signal aged out, while each of its sources has
 	// since reported others.
 	proven    bool
-	graceEnds int64 // ns since 1970
+	starts    int64  // ns since 1970; when the first required signal ages out, math.MaxInt64 if none ever does
+	unheard   string // a source that has told of no device since then
+	graceEnds int64  // ns since 1970
 }
 
 // findSilence looks once. The clock starts at the instant at which the first signal that is required aged out.
@@ -35,12 +37,14 @@ func (h *hearing) findSilence() {
 			}
 		}
 	}
+	h.silence.starts = starts
 	if starts >= h.at || h.assessment.newest > starts {
 		return
 	}
 	for source := range strings.SplitSeq(h.assessment.sources.Value(), "\n") {
 		heard, ok := h.in.Device.Heard[source]
 		if !ok || nanos(heard) <= starts {
+			h.silence.unheard = source
 			return
 		}
 	}
@@ -82,20 +86,28 @@ func after(at int64, d time.Duration) int64 {
 // covers tells whether an exception that is in force is about this subject, device, route and signal. devices are its
 // devices, read.
 func (h *hearing) covers(e *Exception, devices []signals.Alias, d *demand) bool {
-	if !slices.Contains(e.Signals, h.policy.signals[d.signal].name) || !slices.Contains(e.Routes, h.route.name) {
-		return false
-	}
+	return slices.Contains(e.Signals, h.policy.signals[d.signal].name) && slices.Contains(e.Routes, h.route.name) &&
+		h.coversSubject(e) && h.shortEnough(e) && h.coversDevice(devices)
+}
+
+func (h *hearing) coversSubject(e *Exception) bool {
 	user := h.in.Subject.User
-	if user == nil || !slices.ContainsFunc(e.Subjects, func(s ExceptionSubject) bool {
+	return user != nil && slices.ContainsFunc(e.Subjects, func(s ExceptionSubject) bool {
 		return s.Issuer == user.Issuer && (s.User != "" && s.User == user.Name || s.Group != "" && inGroup(user, s.Group))
-	}) {
-		return false
-	}
+	})
+}
+
+// shortEnough compares an exception with what the tier allows the subject's audiences.
+func (h *hearing) shortEnough(e *Exception) bool {
 	for i := range h.tier.stricter {
 		if most := h.tier.stricter[i].exception; most != nil && h.stricter&(1<<i) != 0 && e.Until.Sub(e.From) > *most {
 			return false
 		}
 	}
+	return true
+}
+
+func (h *hearing) coversDevice(devices []signals.Alias) bool {
 	for _, alias := range devices {
 		if alias == h.in.Subject.Device || slices.Contains(h.in.Device.aliases(), alias) {
 			return true

@@ -21,6 +21,9 @@ type hearing struct {
 	stricter uint32 // which of the tier's entries for audiences are in force
 	grace    GraceBound
 	silence  silence
+
+	ends  int64 // ns since 1970: when the first ends of what the answer rests on, besides the proofs
+	eased int64 // the same of the signals that spare the login of the entry being judged
 }
 
 // applicable finds the entries for audiences that are in force for the subject, and the shortest grace.
@@ -81,9 +84,11 @@ func (h *hearing) judge(v *Verdict) {
 	for d := range h.each {
 		good := d.stepUp == nil || loginSuffices(d.stepUp, h.in)
 		asks := d.stepUp != nil && d.stepUp.When != StepUpSignals
+		h.eased = never
 		for i := range d.demands {
 			asks = h.demand(v, &d.demands[i], good, &outcome) || asks
 		}
+		h.restsOnLogin(d.stepUp, asks, good)
 		if asks && !good {
 			outcome = min(outcome, StepUp)
 			v.Challenge = harder(v.Challenge, d.stepUp)
@@ -99,7 +104,7 @@ func (h *hearing) judge(v *Verdict) {
 	}
 	v.Outcome = outcome
 	h.monitor(v)
-	v.Recheck = h.recheck()
+	h.bounded(v)
 }
 
 // recheck bounds a stream by the tier, and by the proofs of who asks.
@@ -126,8 +131,9 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 	if name := h.policy.signals[d.signal].name; a.disputed(d, h.at) && !slices.Contains(v.Disputed, name) {
 		v.Disputed = append(v.Disputed, name)
 	}
-	status := a.status(d, h.at)
+	status, until := a.standing(d, h.at)
 	if status == StatusPassing {
+		h.rests(d, until)
 		return false
 	}
 	unmet := h.policy.unmet(d, status, a, h.at)
@@ -138,6 +144,7 @@ func (h *hearing) demand(v *Verdict, d *demand, goodLogin bool, outcome *Outcome
 	case d.list == ListRequire || d.list == ListStepUp:
 		if waived, ok := h.excuse(d, status); ok {
 			waived.Unmet = unmet
+			h.rests(d, nanos(waived.Until))
 			at := slices.IndexFunc(v.Waived, func(w Waived) bool { return w.Signal == unmet.Signal && w.List == unmet.List })
 			switch {
 			case at < 0:
@@ -198,6 +205,7 @@ func (h *hearing) monitorGap(v *Verdict) {
 		}
 	}
 	h.monitor(v)
+	h.bounded(v)
 }
 
 // excuse finds what excuses a demand that is not met: an exception, else grace, else the last known state.

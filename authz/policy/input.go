@@ -33,16 +33,22 @@ type Request struct {
 // Keys of the context_extensions (envoy.service.auth.v3.AttributeContext) by which an Envoy that our xDS programmed tells
 // its choice. Written by xds, read by authz.
 const (
-	ContextRoute = "tiergate.route" // the route's name; empty where Envoy proxies nothing
-	ContextTable = "tiergate.table" // the digest of the table that Envoy chose from
+	ContextRoute    = "tiergate.route"    // the route's name; empty where Envoy proxies nothing
+	ContextTable    = "tiergate.table"    // the digest of the table that Envoy chose from
+	ContextUpstream = "tiergate.upstream" // the upstream that the route leads to at Envoy
 )
 
 // Chosen is what the context_extensions of our routes say.
 type Chosen struct {
 	Route string `json:"route"`
+	// Upstream is where that route leads at Envoy; empty: it does not say. A process that was restarted together with another
+	// policy no longer holds the table that Envoy chose from, and has only this to see where a request is on its way to.
+	Upstream string `json:"upstream,omitempty"`
 	// Older is what the table that Envoy chose from says of this request, if that is an older one that is still held. Nil:
 	// the current table takes its place.
 	Older *Match `json:"older,omitempty"`
+	// OlderAllows says that the policy of that older table, replaced a moment ago, allows this request to where it leads.
+	OlderAllows bool `json:"olderAllows,omitempty"`
 }
 
 // Match is a route that a table found. The zero Match is none.

@@ -36,6 +36,7 @@ var cells = []string{
 	"exception at its start", "exception 1 ns before its start", "excused at run time",
 	"excused by one of several exceptions", "excused by a renewal", "exception too long for a stricter audience",
 	"granted, but more than the policy could hold", "preferred source against others",
+	"an upstream that only the older policy leads to",
 	"alarm that has aged, or was followed by unknown", "isolated by an ownership that nobody knows",
 }
 

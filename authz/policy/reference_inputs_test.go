@@ -52,10 +52,11 @@ func (d dice) request() policy.Request {
 	case 18, 19, 20:
 		r.Method, r.Path = "GET", "/admin/x"
 	case 16, 21, 22:
-		r.Chosen = &policy.Chosen{Route: pick(d, "chosen", "app", "page", "work")}
+		r.Chosen = &policy.Chosen{Route: pick(d, "chosen", "app", "page", "work"), Upstream: pick(d, "leads to", "", "app", "outside")}
 	case 17, 23, 24, 25:
-		r.Chosen = &policy.Chosen{Route: pick(d, "chosen", "app", "old"),
-			Older: &policy.Match{Route: pick(d, "older", "app", "old"), Upstream: pick(d, "led to", "app", "outside")}}
+		r.Chosen = &policy.Chosen{Route: pick(d, "chosen", "app", "old"), Upstream: pick(d, "leads to", "", "app", "outside"),
+			Older:       &policy.Match{Route: pick(d, "older", "app", "old"), Upstream: pick(d, "led to", "app", "outside")},
+			OlderAllows: pick(d, "and allowed it", true, false)}
 	}
 	return r
 }

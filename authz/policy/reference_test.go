@@ -163,9 +163,12 @@ func (a *asked) chosenElsewhere() bool {
 	case chosen == nil:
 		return false
 	case chosen.Older == nil:
-		return chosen.Route != a.route.Meta.Name
+		return chosen.Route != a.route.Meta.Name || chosen.Upstream != "" && chosen.Upstream != a.route.Upstream
+	case chosen.Upstream != "" && chosen.Upstream != chosen.Older.Upstream:
+		return true
 	}
-	return chosen.Older.Route != chosen.Route || chosen.Older.Upstream != a.route.Upstream
+	a.saw("an upstream that only the older policy leads to", chosen.Older.Upstream != a.route.Upstream && chosen.OlderAllows)
+	return chosen.Older.Route != chosen.Route || chosen.Older.Upstream != a.route.Upstream && !chosen.OlderAllows
 }
 
 // identity: windows first, then who the tier wants to know, then the device that its signals are about.

@@ -98,7 +98,9 @@ func TestEnvoyNeverSelectsATier(t *testing.T) {
 	for _, chosen := range []*Chosen{
 		{Route: "handbook"}, {Route: "handbook", Older: &Match{Route: "handbook", Upstream: "app"}}, {Route: ""},
 		{Route: "app", Older: &Match{Route: "handbook", Upstream: "app"}}, {Route: "app"}, {Route: "app", Older: &Match{}},
-		{Route: "app", Older: &Match{Route: "app", Upstream: "outside"}},
+		{Route: "app", Older: &Match{Route: "app", Upstream: "outside"}}, {Route: "app", Upstream: "outside"},
+		{Route: "app", Older: &Match{Route: "app", Upstream: "outside"}, OlderAllows: true},
+		{Route: "handbook", Older: &Match{Route: "handbook", Upstream: "outside"}, OlderAllows: true},
 	} {
 		in := ana()
 		set(&in.Device, "disk_encryption", report("mdm", "disk_encryption", signals.Bool(false), 0))
@@ -106,5 +108,24 @@ func TestEnvoyNeverSelectsATier(t *testing.T) {
 		if v := p.Evaluate(&in); v.Outcome != Deny || v.Reason == ReasonPosture && v.Tier != "internal" {
 			t.Errorf("Envoy chose %+v: %s, tier %q", *chosen, brief(v), v.Tier)
 		}
+	}
+}
+
+// A process that was restarted with another policy holds no table from before, and Envoy still leads its route of the same
+// name to the upstream before: nobody whom only the new policy lets in gets there.
+func TestAnUpstreamFromBeforeARestart(t *testing.T) {
+	t.Parallel()
+	p := privileged(t, nil)
+	for upstream, want := range map[string]Reason{"app": ReasonAllowed, "": ReasonAllowed, "outside": ReasonRouteMismatch} {
+		in := ana()
+		in.Request.Chosen = &Chosen{Route: "app", Upstream: upstream}
+		if v := p.Evaluate(&in); v.Reason != want || (v.Outcome == Allow) != (want == ReasonAllowed) {
+			t.Errorf("Envoy leads to %q: %s", upstream, brief(v))
+		}
+	}
+	in := ana()
+	in.Request.Chosen = &Chosen{Route: "app", Upstream: "app", Older: &Match{Route: "app", Upstream: "outside"}, OlderAllows: true}
+	if v := p.Evaluate(&in); v.Reason != ReasonRouteMismatch {
+		t.Errorf("Envoy says another upstream than its own table: %s", brief(v))
 	}
 }

@@ -121,6 +121,9 @@ type Route struct {
 	Upstream  string   `yaml:"upstream"`
 	// WebSocket lets requests become WebSockets (RFC 6455; RFC 8441 over HTTP/2). Default: such a request is refused.
 	WebSocket bool `yaml:"webSocket,omitempty"`
+	// Token says what becomes of the client's credentials, the headers authorization and dpop, behind tiergate. Default:
+	// forward.
+	Token TokenHandling `yaml:"token,omitempty"`
 	// Shared says that an isolated audience shares this route with others, and Reason why that is right.
 	Shared bool   `yaml:"shared,omitempty"`
 	Reason string `yaml:"reason,omitempty"`

@@ -23,6 +23,7 @@ type route struct {
 	tier      int
 	audiences []int
 	upstream  string
+	token     TokenHandling
 
 	shared       bool
 	sharedReason string

@@ -69,8 +69,15 @@ type Verdict struct {
 	Disputed []string       `json:"disputed,omitempty"`
 	Upstream string         `json:"upstream,omitempty"`
 	Evidence EvidenceDemand `json:"evidence,omitempty"` // the tier's
-	// Recheck is the longest that a stream may live on this answer, set where the tier bounds it.
+	// Recheck is the longest that a stream may live by the tier's recheckEvery and the proofs of who asks, set where the tier
+	// bounds it. Until bounds streams of every tier.
 	Recheck time.Duration `json:"recheck,omitempty"`
+	// Until is when the first ends of what an Allow rests on: a proof of who asks, a fact that a demand needs, an exception,
+	// a grace, a login that is fresh enough. The same question is allowed at every instant before it. Zero: nothing of it
+	// ends by itself.
+	Until time.Time `json:"until,omitzero"`
+	// Token is what becomes of the client's credentials, as the route says it; empty: they are forwarded.
+	Token TokenHandling `json:"token,omitempty"`
 }
 
 // Waived is a demand that was not met, with what excused it and until when.
