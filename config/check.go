@@ -38,6 +38,7 @@ func (c *check) settings(s *Settings) {
 	if s.Policy.Dir != "" {
 		c.dir("policy.dir", &s.Policy.Dir)
 	}
+	c.history(s)
 	c.store(&s.Store)
 	c.identity(&s.Identity)
 	c.sources(s.Sources, s.Identity.Issuers)
@@ -45,6 +46,7 @@ func (c *check) settings(s *Settings) {
 	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
 	c.envoy(s)
 	c.workloads(s)
+	c.assertion(s.Assertion)
 	c.tokens(s)
 	c.evidence(s)
 	c.listens(s)
@@ -157,6 +159,9 @@ func (c *check) listens(s *Settings) {
 	}
 	if l := s.Authz.Listen; l != nil {
 		all = append(all, listen{"authz.listen.address", c.ipPort("authz.listen.address", l.Address, 1)})
+	}
+	if a := s.Assertion; a != nil && c.document.Has("assertion.listen") {
+		all = append(all, listen{"assertion.listen", c.ipPort("assertion.listen", a.Listen, 1)})
 	}
 	for i, l := range s.Envoy.Listeners {
 		path := fmt.Sprintf("envoy.listeners[%d].address", i)

@@ -117,6 +117,7 @@ func parse(file string, data []byte, base string, words Vocabulary) (*Settings, 
 		c.known = append(c.known, p.Path)
 	}
 	settings.setDefaults(document)
+	settings.Assertion.setDefaults(document)
 	c.settings(settings)
 	if problems = append(problems, c.problems...); len(problems) > 0 {
 		return nil, problems.Sorted()

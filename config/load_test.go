@@ -26,7 +26,7 @@ var words = config.Vocabulary{Attributes: []string{"disk_encryption", "enrolled_
 func site(t *testing.T, settings []byte) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, name := range []string{"ca.pem", "key.pem", "jwks.json", "secret", "secret.old", "seal.pub", "seal.old.pub"} {
+	for _, name := range []string{"ca.pem", "key.pem", "jwks.json", "secret", "secret.old", "seal.pub", "seal.old.pub", "assert.key", "assert.old.key"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestLoadEveryField(t *testing.T) {
 	pair := config.KeyPair{CertFile: at("ca.pem"), KeyFile: at("key.pem")}
 	want := &config.Settings{
 		RuntimeDir: at("run"),
-		Policy:     config.Policy{Dir: at("policy")},
+		Policy:     config.Policy{Dir: at("policy"), History: config.PolicyHistory{Dir: at("kept"), Keep: 5}},
 		Store: config.Store{Redis: &config.RedisStore{
 			Address: "127.0.0.1:6379", Username: "tiergate", PasswordFile: at("secret"), CAFile: at("ca.pem"),
 			ServerName: "valkey.acme.example", WaitAOF: 1, WaitReplicas: 2,
@@ -116,6 +116,9 @@ func TestLoadEveryField(t *testing.T) {
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
 		Authz: config.Authz{Reader: "proto", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",
 			Envoys: []string{"spiffe://mesh.example/envoy", "spiffe://partner.example/edge/*"}}},
+		Assertion: &config.Assertion{Issuer: "https://gateway.acme.example", Lifetime: 30 * time.Second, RotateEvery: 24 * time.Hour,
+			KeyFiles: []string{at("assert.key"), at("assert.old.key")}, Listen: "10.0.0.7:9003",
+			TLS: &config.CertificateFiles{CertFile: at("ca.pem"), KeyFile: at("key.pem")}},
 		Envoy: config.Envoy{
 			Listeners: []config.Listener{
 				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem"),
@@ -151,6 +154,7 @@ func TestDefaults(t *testing.T) {
 		}
 		if diff := cmp.Diff(&config.Settings{
 			RuntimeDir: want,
+			Policy:     config.Policy{History: config.PolicyHistory{Dir: want + "/policies", Keep: 20}},
 			Store:      config.Store{Embedded: &config.EmbeddedStore{File: filepath.Join(dir, "tiergate.db")}},
 			Identity: config.Identity{Devices: &config.Devices{BundleFile: filepath.Join(dir, "ca.pem"), Bind: "certificate"},
 				DPoPWindow: time.Minute},

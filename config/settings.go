@@ -15,14 +15,17 @@ type Settings struct {
 	Ingest     Ingest   `yaml:"ingest,omitempty"`
 	Metrics    Metrics  `yaml:"metrics,omitempty"`
 	Authz      Authz    `yaml:"authz,omitempty"`
-	Evidence   Evidence `yaml:"evidence,omitempty"`
-	Envoy      Envoy    `yaml:"envoy,omitempty"`
-	Log        Log      `yaml:"log,omitempty"`
+	// Assertion has upstreams told who calls in a way that they can verify.
+	Assertion *Assertion `yaml:"assertion,omitempty"`
+	Evidence  Evidence   `yaml:"evidence,omitempty"`
+	Envoy     Envoy      `yaml:"envoy,omitempty"`
+	Log       Log        `yaml:"log,omitempty"`
 }
 
-// Policy says where the policy directory is.
+// Policy says where the policy directory is, and where `serve` keeps what was in force.
 type Policy struct {
-	Dir string `yaml:"dir"`
+	Dir     string        `yaml:"dir"`
+	History PolicyHistory `yaml:"history,omitempty"`
 }
 
 // Store is one of the two stores.

@@ -52,8 +52,8 @@ type evidenceReplay struct {
 	policy *policy.Policy
 	out    io.Writer
 
-	same, differ, others, annulled, unreadable int
-	lost                                       uint64
+	same, differ, others, annulled, unreadable, changes int
+	lost                                                uint64
 }
 
 func (e *evidenceReplay) file(name string, stdin io.Reader) error {
@@ -73,6 +73,8 @@ func (e *evidenceReplay) file(name string, stdin io.Reader) error {
 		case err != nil:
 			e.unreadable++
 			fmt.Fprintf(e.out, "%s: %v\n", name, err)
+		case r.Change != nil: // who brought which policy into force is nothing to decide again
+			e.changes++
 		case r.ID == "":
 			e.lost += r.Lost
 		case r.Annulled:
@@ -112,7 +114,7 @@ func (e *evidenceReplay) sum() error {
 		what string
 	}{
 		{e.others, "made with another policy"}, {e.annulled, "annulled: not given, the record came too late"},
-		{e.unreadable, "unreadable"},
+		{e.changes, "not decisions, but changes of the policy"}, {e.unreadable, "unreadable"},
 	} {
 		if c.n > 0 {
 			fmt.Fprintf(e.out, "%d %s\n", c.n, c.what)

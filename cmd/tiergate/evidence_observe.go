@@ -38,6 +38,9 @@ func (o *observer) evidence() evidence.Events {
 		Lost: func(decisions uint64) {
 			o.log.Error("decisions are in no record", zap.Uint64("decisions", decisions))
 		},
+		LostChanges: func(changes uint64) {
+			o.log.Error("changes of the policy are in no record", zap.Uint64("changes", changes))
+		},
 		Mended: func(file, aside string, bytes int) {
 			o.log.Warn("the last line of the record was torn and is set aside", zap.String("file", file),
 				zap.String("aside", aside), zap.Int("bytes", bytes))
@@ -55,13 +58,15 @@ var (
 	evidenceOffered = prometheus.NewDesc("tiergate_evidence_offered_total", "Decisions that came to be recorded.", nil, nil)
 	evidenceResults = prometheus.NewDesc("tiergate_evidence_decisions_total", "Decisions by what became of their record.",
 		[]string{"result"}, nil)
-	evidenceHeld   = prometheus.NewDesc("tiergate_evidence_held", "Decisions that wait to be recorded.", nil, nil)
-	evidenceFaults = prometheus.NewDesc("tiergate_evidence_faults_total", "Failed attempts to write or sync the record.", nil, nil)
-	evidenceTorn   = prometheus.NewDesc("tiergate_evidence_torn_lines_total", "Torn last lines set aside.", nil, nil)
+	evidenceHeld    = prometheus.NewDesc("tiergate_evidence_held", "Decisions that wait to be recorded.", nil, nil)
+	evidenceFaults  = prometheus.NewDesc("tiergate_evidence_faults_total", "Failed attempts to write or sync the record.", nil, nil)
+	evidenceChanges = prometheus.NewDesc("tiergate_evidence_changes_total", "Changes of the policy by what became of their record.",
+		[]string{"result"}, nil)
+	evidenceTorn = prometheus.NewDesc("tiergate_evidence_torn_lines_total", "Torn last lines set aside.", nil, nil)
 )
 
 func (c evidenceCounts) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{evidenceOffered, evidenceResults, evidenceHeld, evidenceFaults, evidenceTorn} {
+	for _, d := range []*prometheus.Desc{evidenceOffered, evidenceResults, evidenceHeld, evidenceFaults, evidenceChanges, evidenceTorn} {
 		to <- d
 	}
 }
@@ -77,6 +82,8 @@ func (c evidenceCounts) Collect(to chan<- prometheus.Metric) {
 	counter(evidenceResults, s.Dropped, "dropped")
 	counter(evidenceResults, s.Failed, "failed")
 	counter(evidenceFaults, s.Faults)
+	counter(evidenceChanges, s.Changes, "written")
+	counter(evidenceChanges, s.ChangesLost, "lost")
 	counter(evidenceTorn, s.Torn)
 	to <- prometheus.MustNewConstMetric(evidenceHeld, prometheus.GaugeValue, float64(s.Held))
 }

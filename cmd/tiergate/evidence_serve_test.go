@@ -17,7 +17,7 @@ import (
 func recording(t *testing.T, s *stage.Stage, mode os.FileMode) (file string) {
 	t.Helper()
 	dir := s.Path("evidence")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(dir, mode); err != nil {

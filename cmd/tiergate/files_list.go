@@ -17,6 +17,7 @@ func followedFiles(s *config.Settings) (*fileSet, error) {
 	}}
 	f.listEnvoy(s)
 	f.listIdentity(s)
+	f.listAssertion(s.Assertion)
 	return f, f.open()
 }
 

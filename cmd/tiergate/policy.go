@@ -9,7 +9,9 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	return group("policy", "Check the policy directory", newPolicyCheck(), newPolicyTest(), newPolicySchema())
+	return group("policy", "Check the policy directory", newPolicyCheck(), newPolicyTest(), newPolicyExplain(),
+		newPolicySchema(), newPolicyDiff(), newPolicyProve(),
+		newPolicyKept(), newPolicyRollback(), newPolicyInit())
 }
 
 func newPolicyCheck() *cobra.Command {

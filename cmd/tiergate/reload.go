@@ -11,6 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/cmd/tiergate/admin"
 	"github.com/tiergate/tiergate/config/policyfile"
@@ -38,6 +39,10 @@ type reloader struct {
 
 	watchFailed func(error) // the file system lost count of changes, or a directory cannot be watched
 
+	history *policyKeeper                                  // nil: nothing is kept
+	record  func(*evidence.Change) *evidence.ChangeReceipt // nil: nothing is recorded
+	orders  chan *policyOrder                              // of the admin socket
+
 	republish     func(context.Context, *xds.Snapshot) error // hands Envoy something else of the same policy
 	refreshFailed func(error)
 	again         chan struct{} // holds one: that something beside the policy changed
@@ -54,6 +59,9 @@ func (r *reloader) load(ctx context.Context) error {
 	files, err := policyfile.Read(r.dir)
 	if err == nil && !r.fresh(files.Digest()) {
 		return nil
+	}
+	if r.inForce == nil && r.history.pinned() != nil {
+		return r.loadPinned(ctx, files, err)
 	}
 	return r.take(ctx, files, err)
 }
@@ -84,35 +92,54 @@ func alike(a, b *policyfile.Files, errA, errB error) bool {
 	return a.Digest() == b.Digest()
 }
 
-// take brings what was read into force.
+// take brings what was read of the policy directory into force, unless a policy is pinned and the directory is what it was
+// then.
 func (r *reloader) take(ctx context.Context, files *policyfile.Files, err error) error {
 	if err != nil {
 		return r.refused("", err)
 	}
+	pin := r.history.pinned()
+	if pin != nil && files.Digest() == pin.Files {
+		r.stays(files.Digest())
+		return nil
+	}
+	ready, err := r.prepare(ctx, files)
+	switch {
+	case errors.As(err, &notAsked{}):
+		return r.refused("", err) // not the text's fault: tried again at the next look
+	case err != nil:
+		return r.refused(files.Digest(), err)
+	}
+	if err := r.publish(ctx, ready.policy, ready.snapshot); err != nil {
+		return r.refused("", err) // not the text's fault: tried again at the next look
+	}
+	by := byEdit
+	if r.inForce == nil && pin == nil {
+		by = byStart
+	}
+	_, _ = r.took(policyChange{prepared: ready, seen: files.Digest(), kind: evidence.ChangeInForce, how: by, by: by,
+		unpin: pin != nil}) // what fails of it is told there, and the policy is in force
+	return nil
+}
+
+// prepared is a policy that could come into force now.
+type prepared struct {
+	files    *policyfile.Files
+	policy   *policy.Policy
+	snapshot *xds.Snapshot
+}
+
+// prepare does all that can fail and touches nothing that lives: compiles, builds for Envoy, asks Envoy.
+func (r *reloader) prepare(ctx context.Context, files *policyfile.Files) (p prepared, err error) {
 	compiled, problems := policyfile.Compile(files, r.world)
 	if len(problems) > 0 {
-		return r.refused(files.Digest(), problems)
+		return p, problems
 	}
 	snapshot, err := r.build(compiled)
 	if err != nil {
-		return r.refused(files.Digest(), err)
+		return p, err
 	}
-	if err := r.asked(ctx, snapshot); err != nil {
-		if errors.As(err, &notAsked{}) {
-			return r.refused("", err) // not the text's fault: tried again at the next look
-		}
-		return r.refused(files.Digest(), err)
-	}
-	if err := r.publish(ctx, compiled, snapshot); err != nil {
-		return r.refused("", err) // not the text's fault: tried again at the next look
-	}
-	r.mu.Lock()
-	r.unfresh = "" // what changed beside the policy went along
-	r.seen, r.inForce = files.Digest(), compiled
-	r.status = admin.PolicyStatus{Digest: compiled.Digest(), LoadedAt: time.Now().UTC(), Documents: documents(compiled)}
-	r.mu.Unlock()
-	r.told("")
-	return nil
+	return prepared{files, compiled, snapshot}, r.asked(ctx, snapshot)
 }
 
 // asked is nil if Envoy would take the snapshot, or nobody is to ask it. One is asked about at a time, because run asks; what
@@ -165,6 +192,8 @@ func (r *reloader) run(ctx context.Context) error {
 			return nil
 		case <-r.again:
 			r.refresh(ctx)
+		case order := <-r.orders:
+			order.answer <- r.obey(ctx, order)
 		case <-tick.C:
 			if r.unfresh != "" {
 				r.refresh(ctx)

@@ -53,6 +53,7 @@ type sidecar struct {
 	trust    *trust
 	files    *fileSet
 	keys     []part // what fetches keys, certificates and bundles
+	asserted *assertions
 }
 
 func runServe(ctx context.Context, s *config.Settings) error {
@@ -61,6 +62,7 @@ func runServe(ctx context.Context, s *config.Settings) error {
 		return err
 	}
 	limitMemory(o.log)
+	o.bearers(s.Identity.Issuers)
 	store, err := openSidecarStore(s)
 	if err != nil {
 		return err
@@ -70,6 +72,12 @@ func runServe(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
+	history, err := openHistory(s.Policy.History, machineDisk(), o.policyHistory())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = history.close() }() // only the claim; what it keeps is on the disk
+	sc.reloader.history = history
 	if err := sc.reloader.load(ctx); err != nil {
 		return fmt.Errorf("no policy to begin with:\n%w", err)
 	}
@@ -77,6 +85,11 @@ func runServe(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
+	signing, err := sc.asserted.parts(s.Assertion)
+	if err != nil {
+		return err
+	}
+	parts = append(parts, signing...)
 	return runParts(ctx, parts)
 }
 
@@ -102,13 +115,15 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if err != nil {
 		return nil, err
 	}
-	o.bearers(s.Identity.Issuers)
 	recorder, err := newRecorder(s, o)
 	if err != nil {
 		return nil, err
 	}
 	sc := &sidecar{settings: s, sockets: sockets, observer: o, store: store, evidence: recorder, health: health.NewServer(),
 		trust: trust, files: held, keys: slices.Concat(keys, fetched, []part{{"files", held.run}})}
+	if sc.asserted, err = newAssertions(s, held, o); err != nil {
+		return nil, err
+	}
 	believed, copied, err := believedPostures(s, o, store)
 	if err != nil {
 		return nil, err
@@ -118,20 +133,30 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	sc.replica = replica.New(believed, copied)
 	sc.authz = authz.New(authz.Options{Devices: sc.replica, Peers: trust, Tokens: verifier, Events: o.authz(),
 		Replays:  newReplays(s, o, store),
-		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto})
+		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto, Assertions: sc.asserted.issuer})
 	sc.xds = xds.NewServer(xds.Options{Events: compared(o.xds(), func() { sc.drift.Soon() }), MinVersion: s.Envoy.MinVersion})
 	o.envoys(sc.xds.Status)
 	sc.drift = newDrift(s, sockets, sc.xds, o)
-	sc.reloader = &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
-		ask:  newPreflight(s.Envoy.Binary, s.Envoy.MinVersion).check,
-		told: o.reloaded, watchFailed: o.watchFailed, republish: sc.xds.Publish, refreshFailed: o.refreshFailed,
-		again: make(chan struct{}, 1)}
+	sc.reloader = sc.newReloader()
 	held.changed = sc.reloader.refreshSoon
 	if followsClients(s) {
 		trust.onChange(sc.reloader.refreshSoon)
 	}
 	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return sc, nil
+}
+
+// newReloader has no history yet: nothing of that is touched before the process is sure to start.
+func (sc *sidecar) newReloader() *reloader {
+	s, o := sc.settings, sc.observer
+	r := &reloader{dir: s.Policy.Dir, world: world(s), build: sc.build, publish: sc.publish,
+		ask:  newPreflight(s.Envoy.Binary, s.Envoy.MinVersion).check,
+		told: o.reloaded, watchFailed: o.watchFailed, republish: sc.xds.Publish, refreshFailed: o.refreshFailed,
+		again: make(chan struct{}, 1), orders: make(chan *policyOrder)}
+	if sc.evidence != nil {
+		r.record = sc.evidence.RecordChange
+	}
+	return r
 }
 
 // build makes Envoy's configuration of a policy, with the certificates and keys that count now.
@@ -191,7 +216,7 @@ func (sc *sidecar) parts() ([]part, error) {
 		{"health", sc.announce},
 		{"admin", func(ctx context.Context) error { return admin.Serve(ctx, adminSocket, told) }},
 		{"probes", func(ctx context.Context) error {
-			return admin.Serve(ctx, probes, admin.Probes(sc.ready, sc.observer.metrics()))
+			return admin.Serve(ctx, probes, sc.asserted.publish(admin.Probes(sc.ready, sc.observer.metrics())))
 		}},
 	}
 	parts = append(slices.Insert(parts, 0, sc.keys...), sc.driftParts()...)
@@ -226,6 +251,7 @@ func (sc *sidecar) verbs() (*http.ServeMux, error) {
 		"/v1/replica": func() any { return sc.replica.Status() },
 		"/v1/files":   func() any { return sc.files.status() },
 	}))
+	sc.reloader.showPolicies(told)
 	sc.showDrift(told)
 	return told, sc.showDevices(told)
 }

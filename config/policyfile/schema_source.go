@@ -66,6 +66,8 @@ var schemaTexts = map[string]string{
 	"Route.methods": "empty: every method",
 	"Route.shared": "Shared says that an isolated audience shares this route with others, and Reason " +
 		"why that is right.",
+	"Route.token": "Token says what becomes of the client's credentials, the headers authorization " +
+		"and dpop, behind tiergate. Default: forward.",
 	"Route.webSocket": "WebSocket lets requests become WebSockets (RFC 6455; RFC 8441 over HTTP/2). " +
 		"Default: such a request is refused.",
 	"Severity":      "Severity is how much a finding matters.",
@@ -103,6 +105,7 @@ var schemaTexts = map[string]string{
 	"Tier.sharedDevices": "SharedDevices lets a user in on a device that is enrolled for somebody else.",
 	"Tier.stricter": "Stricter adds to what members of an audience must show, or shortens what they " +
 		"are given. It never loosens.",
+	"TokenHandling":      "TokenHandling is what becomes of the credentials that a request came with.",
 	"Upstream":           "Upstream is where a route leads.",
 	"Upstream.dnsName":   "TLS: the DNS name that its certificate must have, which is also its SNI",
 	"Upstream.endpoints": "host:port; in plaintext the host is a literal IP address",
@@ -155,6 +158,10 @@ var schemaWords = map[string][]string{
 	"StepUpWhen": {
 		"always",
 		"signals",
+	},
+	"TokenHandling": {
+		"forward",
+		"remove",
 	},
 	"recordedIn": {
 		"ci-cd",

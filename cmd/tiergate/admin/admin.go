@@ -16,7 +16,12 @@ type PolicyStatus struct {
 	Digest    string    `json:"digest"`    // of the policy in force
 	LoadedAt  time.Time `json:"loadedAt"`  // when it came into force
 	Documents int       `json:"documents"` // how many documents it has
-	Fault     string    `json:"fault"`     // file:line:col with the line and a caret; empty: the newest text is in force
+	// Fault is file:line:col with the line and a caret; empty: the newest text is in force, or something is pinned before it.
+	Fault string `json:"fault"`
+	// Pinned says that a kept policy is in force, and not the directory's; null: the directory's.
+	Pinned *PolicyPin `json:"pinned,omitempty"`
+	// HistoryFault is why the policy in force, or that it is pinned, could not be kept; empty: it was.
+	HistoryFault string `json:"historyFault,omitempty"`
 	// EnvoyFault is why Envoy was not given what changed beside the policy, such as certificates; empty: it was.
 	EnvoyFault string `json:"envoyFault,omitempty"`
 }
@@ -54,6 +59,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ConnContext: withPeer,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
