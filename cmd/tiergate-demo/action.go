@@ -28,6 +28,13 @@ type world interface {
 	Devices(ctx context.Context) ([]stage.Listed, error)
 	Receiver() string
 	Flood(ctx context.Context, laptops, kills int) (stage.Flood, error)
+	Lint(ctx context.Context, configuration string) ([]stage.Finding, error)
+	Open(ctx context.Context, r stage.Request) (stage.Conversation, error)
+	Draft(edits ...stage.Edit) (string, error)
+	Diff(ctx context.Context, draft string) (stage.Difference, error)
+	Apply(files ...string) error
+	Prove(ctx context.Context, draft string) (stage.Proof, error)
+	Upstreams() (portal, contractors string)
 }
 
 var _ world = (*stage.Stage)(nil)

@@ -118,14 +118,15 @@ func raise(ctx context.Context, store, dir string, paper *paper) (*stage.Stage, 
 	if err := binaries.Check(store); err != nil {
 		return nil, err
 	}
-	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true, EDR: true, Events: stage.Events{
-		Started: func(name string, pid int, took time.Duration) {
-			paper.line(fmt.Sprintf("  %-18s pid %-8d ready after %s", name, pid, milliseconds(took)))
-		},
-		Exited: func(name string, err error) {
-			paper.bad(fmt.Sprintf("  %s ended by itself: %v; see logs/%s.log", name, err, name))
-		},
-	}})
+	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true,
+		EDR: true, Evidence: true, Events: stage.Events{
+			Started: func(name string, pid int, took time.Duration) {
+				paper.line(fmt.Sprintf("  %-18s pid %-8d ready after %s", name, pid, milliseconds(took)))
+			},
+			Exited: func(name string, err error) {
+				paper.bad(fmt.Sprintf("  %s ended by itself: %v; see logs/%s.log", name, err, name))
+			},
+		}})
 	if err != nil {
 		return nil, err
 	}

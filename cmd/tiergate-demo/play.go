@@ -21,6 +21,8 @@ type play struct {
 	background *background
 	late       *stage.Answer // to whoever did not renew
 	flooded    stage.Flood   // what was reported while the receiver was killed
+	sockets    []stage.Conversation
+	draft      string // where a change waits to be judged
 	session
 }
 
@@ -30,6 +32,7 @@ func newPlay(w world, paper *paper) *play {
 
 // run plays all scenes to their end, even if something differs, and returns what did.
 func (p *play) run(ctx context.Context, scenes []scene) []string {
+	defer p.hangUp()
 	defer p.stopTraffic()
 	var all []string
 	for _, scene := range scenes {

@@ -109,7 +109,7 @@ func (c *company) exception(now time.Time) string {
 }
 
 func (c *company) console(r stage.Request) stage.Answer {
-	if r.As == "ana-key" || r.As == "ana-key-old" && c.spoil == "old login suffices" {
+	if r.As == "ana-key" || r.As == "ana-key-old" && (c.applied || c.spoil == "old login suffices") {
 		return c.allow(r, "corp/ana@acme.example", "ana-device", "privileged", "payroll-console")
 	}
 	answer := c.refuse(401, "step-up")

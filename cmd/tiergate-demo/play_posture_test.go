@@ -211,7 +211,7 @@ func TestPostureForgives(t *testing.T) {
 
 // steady spoils the traffic that flows after the flood.
 func (c *company) steady(r stage.Request) (stage.Answer, bool) {
-	if c.beforeFlood() || r.Path != "/steady" {
+	if c.beforeFlood() || len(c.sockets) > 0 || r.Path != "/steady" {
 		return stage.Answer{}, false
 	}
 	switch c.spoil {

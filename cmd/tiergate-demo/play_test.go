@@ -29,6 +29,7 @@ type company struct {
 	mark    stage.Mark
 	leniency
 	fleet
+	author
 	proofs map[string]bool
 }
 
@@ -66,7 +67,7 @@ func (c *company) Policy(context.Context) (stage.PolicyStatus, error) {
 	if c.mended {
 		status.Digest = "sha256:new"
 	}
-	status.Digest += fmt.Sprint(len(c.exceptions))
+	status.Digest += fmt.Sprint(len(c.exceptions), c.edits)
 	if len(c.exceptions) > 0 && c.spoil == "exception refused" {
 		status.Fault = "the exception has no end"
 	}
@@ -84,6 +85,7 @@ func (c *company) EditPolicy(file, _, replacement string) (stage.Mark, error) {
 	defer c.mu.Unlock()
 	c.broken = strings.Contains(replacement, "internl")
 	c.mended = !c.broken && c.spoil != "mended not in force"
+	c.edited(replacement)
 	c.mark = stage.Mark{File: file, Line: 9, Column: 3}
 	return c.mark, nil
 }
@@ -154,7 +156,7 @@ func (c *company) payroll(r stage.Request) stage.Answer {
 
 func (c *company) portal(r stage.Request) stage.Answer {
 	switch {
-	case r.Method == http.MethodPost && !c.mended:
+	case r.Method == http.MethodPost && (!c.mended || c.applied && c.spoil != "half of the draft applied"):
 		return c.refuse(403, "method")
 	case r.NoToken, r.As == "deployer":
 		return c.refuse(401, "identity-missing")
@@ -331,11 +333,11 @@ func TestInterruptedStory(t *testing.T) {
 // TestStoryIsWhole holds the table to its scenes: what each must show is asked for.
 func TestStoryIsWhole(t *testing.T) {
 	scenes := story()
-	if len(scenes) != 14 {
+	if len(scenes) != 18 {
 		t.Fatalf("%d scenes", len(scenes))
 	}
 	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}, {403, 200},
-		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}, {403, 200}, {200}} {
+		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}, {403, 200}, {200}, {}, {}, {200, 401, 403}, {}} {
 		for _, status := range wanted {
 			if !slices.ContainsFunc(scenes[i].steps, func(s step) bool { return s.want.status == status }) {
 				t.Errorf("%s: nothing is answered %d", scenes[i].title, status)

@@ -60,7 +60,8 @@ var (
 // story is the whole play. What it tells is data: `-exit` compares every answer with it.
 func story() []scene {
 	return []scene{healthyLaptop(), unencryptedLaptop(), betweenWorkloads(), contractors(), brokenPolicy(), killedServe(),
-		exceptions(), silentLaptop(), strongerLogin(), realLogin(), stolenToken(), rotation(), disagreement(), flood()}
+		exceptions(), silentLaptop(), strongerLogin(), realLogin(), stolenToken(), rotation(), disagreement(), flood(),
+		lintScene(), openConnections(), judgedChange(), wrongPolicy()}
 }
 
 func healthyLaptop() scene {

@@ -45,6 +45,9 @@ func (s *Stage) settingsSubstitutions() []substitution {
 	if s.EDR != nil {
 		substitutions = append(substitutions, edrSubstitution)
 	}
+	if s.evidence {
+		substitutions = append(substitutions, evidenceSubstitution)
+	}
 	if s.Store == StoreEmbedded {
 		return append(substitutions, substitution{exampleStore, embeddedStore})
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	AgentEvents agent.Events
 	// EDR adds a second source of facts, EDRName. Default: only the MDM.
 	EDR bool
+	// Evidence lets every decision be recorded, in evidence/decisions.jsonl. Default: none is.
+	Evidence bool
 }
 
 // Stage is one laid-out company. Its methods may be called concurrently after Start.
@@ -58,6 +60,7 @@ type Stage struct {
 	Agent *agent.Agent
 
 	binaries Binaries
+	evidence bool
 	ownDir   bool
 	client   *Client
 }
@@ -77,7 +80,7 @@ func New(o Options) (*Stage, error) {
 		}
 		o.Binaries = found
 	}
-	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries}
+	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries, evidence: o.Evidence}
 	s.Processes = NewSupervisor(o.Events)
 	if err := s.layOut(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("lay out the stage: %w", err), s.Close())
@@ -153,7 +156,7 @@ func (s *Stage) makeDirs() error {
 	if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
 		return fmt.Errorf("%s is not empty: name a directory that is, or that does not exist yet", dir)
 	}
-	for _, name := range []string{"", "run", "pki", "tokens", "secrets", "store", "logs"} {
+	for _, name := range []string{"", "run", "pki", "tokens", "secrets", "store", "logs", "evidence"} {
 		if err := os.MkdirAll(s.Path(name), 0o700); err != nil {
 			return err
 		}

@@ -137,6 +137,9 @@ func peerID(state tls.ConnectionState) string {
 }
 
 func (u Upstream) answer(w http.ResponseWriter, r *http.Request) {
+	if converse(w, r) {
+		return
+	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20)) // the body is of no interest
 	echo := Echo{
 		Upstream: u.Name, Peer: peerID(*r.TLS), Method: r.Method, Host: r.Host, Path: r.RequestURI,

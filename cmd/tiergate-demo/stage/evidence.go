@@ -1,0 +1,5 @@
+package stage
+
+// evidenceSubstitution lets decisions be recorded, where Options.Evidence wants it.
+var evidenceSubstitution = substitution{"log: {level: info, format: json}\n",
+	"evidence: {file: evidence/decisions.jsonl}\n\nlog: {level: info, format: json}\n"}
