@@ -95,10 +95,14 @@ prove: ## What takes long: everything three times in random order, with races; 1
 	@RAPID_CHECKS=2500 go test -count=1 -run 'Loosens|GrantMore|NeverMatters|Repeatable|WaivesMore|NothingElse' -timeout 30m ./authz/policy
 	@TIERGATE_ROTATION=5m go test -count=1 -v -run '^TestRotationUnderLoad$$' -timeout 15m ./e2e
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^TestIsolation$$' -timeout 20m ./e2e
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^TestChurn' -timeout 10m ./e2e
+	@TIERGATE_PROVE=1 go test -count=1 -v -timeout 20m ./xds ./xds/lint
 	@TIERGATE_PATHS=20000 go test -count=1 -v -run '^TestPathCorpus$$' -timeout 10m ./e2e
 	@TIERGATE_DEVICES=1000 TIERGATE_SHARED=5000 TIERGATE_FLOOD=5000 go test -count=1 -v \
 	  -run '^Test(AnyOrderIsTheSame|ThreeReceiversOnOneValkey|OneDeviceFloods|HostileBodies|Replays)$$' \
 	  -timeout 30m ./signals/ingest
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^TestDirectionsAreSound$$' -timeout 10m ./authz/policydiff
+	@TIERGATE_PROVE=1 go test -count=1 -v -run '^TestMillionDecisions$$' -timeout 10m ./cmd/tiergate
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(DamagedFile|KilledWhileWriting|DiskFull)$$' -timeout 15m ./signals/boltstore
 	@TIERGATE_PROVE=1 go test -count=1 -v -run '^Test(Shaken.*|DecisionsUnderTrouble|.*Failover)$$' -timeout 30m ./signals/redisstore
 	@TIERGATE_STORED=1000000 go test -count=1 -v -run '^TestManyDevices$$' -timeout 30m ./signals/redisstore

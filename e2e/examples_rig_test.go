@@ -39,6 +39,7 @@ type played struct {
 	example
 	dir         string
 	settings    *config.Settings
+	world       policy.World
 	policy      *policy.Policy // compiled with the settings, as `serve` does
 	authorities map[string]*devca.CA
 	issuers     map[string]*devca.Issuer
@@ -52,6 +53,15 @@ const forAnHour = time.Hour
 
 // play lays an example out and starts all of it.
 func play(t *testing.T, x example) *played {
+	t.Helper()
+	p := layOut(t, x)
+	p.load(t)
+	p.start(t)
+	return p
+}
+
+// layOut copies an example with all that its settings name, and starts nothing.
+func layOut(t *testing.T, x example) *played {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tg")
 	if err != nil {
@@ -72,8 +82,6 @@ func play(t *testing.T, x example) *played {
 	})
 	p.copyFiles(t)
 	p.issue(t)
-	p.load(t)
-	p.start(t)
 	return p
 }
 
@@ -250,33 +258,37 @@ func (p *played) load(t *testing.T) {
 		words.Attributes = append(words.Attributes, a.Name)
 	}
 	p.settings = made(config.Load(p.path("settings.yaml"), words))(t)
-	world := policy.World{Sources: map[string]policy.Source{}}
+	recorded := p.settings.Evidence.File != ""
+	p.world = policy.World{Sources: map[string]policy.Source{}, Evidence: &recorded}
 	for _, x := range p.settings.Sources {
 		source := policy.Source{Attests: x.Attests, Every: x.Every}
 		if e := x.EnrolledUser; e != nil {
 			source.EnrolledUser = policy.EnrolledAs{Issuer: e.Issuer, Is: policy.EnrolledClaim(e.Is)}
 		}
-		world.Sources[x.Name] = source
+		p.world.Sources[x.Name] = source
 	}
 	for _, x := range p.settings.Identity.Issuers {
-		world.Issuers = append(world.Issuers, x.Name)
+		p.world.Issuers = append(p.world.Issuers, x.Name)
 	}
 	for _, x := range p.settings.Identity.TrustDomains {
-		world.TrustDomains = append(world.TrustDomains, x.Name)
+		p.world.TrustDomains = append(p.world.TrustDomains, x.Name)
 	}
-	compiled, problems := policyfile.Compile(made(policyfile.Read(p.settings.Policy.Dir))(t), world)
+	compiled, problems := policyfile.Compile(made(policyfile.Read(p.settings.Policy.Dir))(t), p.world)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	p.policy = compiled
 }
 
-// start starts the upstreams of the policy, `serve` and Envoy.
+// start starts the upstreams of the policy that prove who they are, `serve` and Envoy.
 func (p *played) start(t *testing.T) {
 	t.Helper()
 	binaries := made(stage.FindBinaries())(t)
 	var list []stage.Process
 	for _, u := range p.policy.Spec().Upstreams {
+		if u.Plaintext {
+			continue // the test plays it
+		}
 		name, address := u.Meta.Name, u.Endpoints[0]
 		files := config.KeyPair{CertFile: "pki/up-" + name + ".pem", KeyFile: "pki/up-" + name + ".key"}
 		p.writePair(t, files, p.svid(u.SPIFFEID))

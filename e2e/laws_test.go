@@ -106,8 +106,10 @@ var (
 		{"authz/token", append([]string{"authz/jwks"}, core...)},
 		{"authz/policy", core},
 		{"authz/policytest", append([]string{"config/strictyaml", "config/policyfile"}, decision...)},
+		{"authz/policydiff", decision},
 		{"authz/evidence", decision},
-		{"authz/assertion", decision},
+		{"authz/assertion", append([]string{"authz/assertion/verify"}, decision...)},
+		{"authz/assertion/verify", []string{"authz/jwks"}}, // upstreams link it
 		{"authz/leash", decision},
 		{"authz/findings", decision},
 		{"authz/findings/outlets", append([]string{"authz/findings"}, decision...)},
@@ -117,6 +119,7 @@ var (
 		{"xds/dump", []string{"xds"}},
 		{"xds/lint", []string{"xds", "xds/dump"}},
 		{"xds/reach", []string{"xds", "xds/dump"}},
+		{"xds/prove", append([]string{"xds", "xds/dump", "xds/reach", "authz/policytest"}, decision...)}, // it shows cases
 		{"xds/drift", []string{"xds", "xds/dump", "xds/lint"}},
 		{"config", []string{"config/strictyaml"}},
 		{"config/strictyaml", nil},
