@@ -6,17 +6,24 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
+// given are the ports that tests of this process were given: each is free until its server listens there.
+var given sync.Map
+
 // freePorts finds TCP ports outside of the range that the kernel gives away.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	var ports []int
 	for port := 20_000 + int(time.Now().UnixNano()/1000%9000); len(ports) < n && port < 32_000; port++ {
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
