@@ -2,13 +2,11 @@ package authz
 
 import (
 	"context"
-	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
 	"github.com/tiergate/tiergate/authz/assertion"
-	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
@@ -34,30 +32,6 @@ func (s *Server) assert(d *Decision) {
 	}
 	d.assertion = s.opts.Assertions.Assertion(&assertion.Grounds{
 		Subject: &d.Subject, Device: d.Device, Tier: d.Verdict.Tier, Route: d.Verdict.Route, Upstream: d.Verdict.Upstream,
-		At: d.At, Until: grounds(d),
+		At: d.At, Until: d.Verdict.Until,
 	})
-}
-
-// grounds is when the first of the grounds of an allowed decision ends; zero: none ends of itself. The verdict says so; that a
-// proof or an exception is over is looked at here too, because an upstream relies on it without asking again.
-func grounds(d *Decision) (until time.Time) {
-	until = d.Verdict.Until
-	ends := func(at time.Time) {
-		if until.IsZero() || at.Before(until) {
-			until = at
-		}
-	}
-	if d.Subject.Certificate != (identity.Validity{}) {
-		ends(d.Subject.Certificate.NotAfter)
-	}
-	if d.Subject.WorkloadToken != (identity.Validity{}) {
-		ends(d.Subject.WorkloadToken.NotAfter)
-	}
-	if user := d.Subject.User; user != nil {
-		ends(user.Token.NotAfter)
-	}
-	for i := range d.Verdict.Waived {
-		ends(d.Verdict.Waived[i].Until)
-	}
-	return until
 }

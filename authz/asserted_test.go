@@ -16,7 +16,6 @@ import (
 
 	"github.com/tiergate/tiergate/authz/assertion"
 	"github.com/tiergate/tiergate/authz/assertion/verify"
-	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
@@ -115,33 +114,6 @@ func TestBothWritersHandOnTheSame(t *testing.T) {
 					t.Errorf("token %q: %s removed %t, there %t", token, name, removed, there)
 				}
 			}
-		}
-	}
-}
-
-// TestGroundsEndWithTheFirst of them.
-func TestGroundsEndWithTheFirst(t *testing.T) {
-	t.Parallel()
-	at := time.Unix(1_790_000_000, 0)
-	window := func(minutes int) identity.Validity {
-		return identity.Validity{NotBefore: at, NotAfter: at.Add(time.Duration(minutes) * time.Minute)}
-	}
-	d := &Decision{}
-	if got := grounds(d); !got.IsZero() {
-		t.Errorf("nothing ends at %s", got)
-	}
-	for minutes, add := range map[int]func(){
-		9: func() { d.Subject.Certificate = window(9) }, 8: func() { d.Subject.User = &identity.User{Token: window(8)} },
-		5: func() { d.Verdict.Until = at.Add(5 * time.Minute) },
-		7: func() { d.Subject.WorkloadToken = window(7) },
-		6: func() {
-			d.Verdict.Waived = []policy.Waived{{Until: at.Add(time.Hour)}, {Until: at.Add(6 * time.Minute)}}
-		},
-	} {
-		*d = Decision{}
-		d.Subject.Certificate = window(10)
-		if add(); !grounds(d).Equal(at.Add(time.Duration(minutes) * time.Minute)) {
-			t.Errorf("%d minutes: %s", minutes, grounds(d))
 		}
 	}
 }

@@ -147,17 +147,6 @@ func TestNothingSecretIsExplained(t *testing.T) {
 	}
 }
 
-// TestLacks: line breaks do not matter, words do.
-func TestLacks(t *testing.T) {
-	t.Parallel()
-	in := ana()
-	e := privileged(t, nil).Explain(&in)
-	said := "The most exact route for this host and path is \"app\", which covers app.acme.example/** for\n every   method."
-	if got := e.Lacks([]string{said, "was refused", ""}); !reflect.DeepEqual(got, []string{"was refused"}) {
-		t.Errorf("it lacks %q", got)
-	}
-}
-
 // TestSpokenDurations: as a person says them.
 func TestSpokenDurations(t *testing.T) {
 	t.Parallel()

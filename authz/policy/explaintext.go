@@ -32,18 +32,6 @@ func (e *Explanation) Text() string {
 	return p.String()
 }
 
-// Lacks are those of some texts that Text does not say. How lines are broken, and blanks, do not matter.
-func (e *Explanation) Lacks(texts []string) []string {
-	said := strings.Join(strings.Fields(e.Text()), " ")
-	var lacking []string
-	for _, text := range texts {
-		if !strings.Contains(said, strings.Join(strings.Fields(text), " ")) {
-			lacking = append(lacking, text)
-		}
-	}
-	return lacking
-}
-
 // page breaks texts into lines.
 type page struct{ strings.Builder }
 
