@@ -21,20 +21,8 @@ func (s *Store) EachPosture(
 		return "", s.failed(err)
 	}
 	for shard := range shards {
-		for pages := s.pager(postures, shard); ; pages.take() {
-			if err := s.usable(ctx); err != nil {
-				return "", err
-			}
-			e, err := pages.peek(ctx)
-			if err != nil {
-				return "", err
-			}
-			if e == nil {
-				break
-			}
-			if err := yieldPosture(*e, yield, corrupt); err != nil {
-				return "", err
-			}
+		if err := s.shardPostures(ctx, shard, yield, corrupt); err != nil {
+			return "", err
 		}
 	}
 	return place.cursor(), nil
