@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -99,6 +100,9 @@ func TestChangesStandInOrder(t *testing.T) {
 	<-second.Done()
 	if !first.Kept() || !second.Kept() || syncs == 0 {
 		t.Errorf("kept %v and %v after %d syncs", first.Kept(), second.Kept(), syncs)
+	}
+	for began := time.Now(); g.Stats().Held > 0 && time.Since(began) < 10*time.Second; { // what is written still has its room
+		time.Sleep(time.Millisecond)
 	}
 	g.Record(sample("3"))
 	if err := stop(); err != nil {
