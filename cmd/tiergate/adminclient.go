@@ -50,6 +50,15 @@ func socketOf(find func(*config.Settings) (string, error), file, form string) (s
 	return find(settings)
 }
 
+// askSidecar asks the running `tiergate serve` of a settings file for a value that is to be printed in a form.
+func askSidecar(ctx context.Context, file, form, path string, out any) error {
+	socket, err := socketOf(sidecarSocket, file, form)
+	if err != nil {
+		return err
+	}
+	return askAdmin(ctx, socket, http.MethodGet, path, nil, out)
+}
+
 // callAdmin sends one request to a running process over its admin socket; in is sent as JSON unless it is nil. The caller
 // closes the answer. An answer other than 2xx is an error with the text that the process gives.
 func callAdmin(ctx context.Context, socket, method, path string, in any) (io.ReadCloser, error) {

@@ -33,13 +33,9 @@ func newDeviceGet() *cobra.Command {
 	configFlag(c, &file, true)
 	outputFlag(c, &form)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		socket, err := socketOf(sidecarSocket, file, form)
-		if err != nil {
-			return err
-		}
 		var device admin.Device
 		path := "/v1/devices/" + url.PathEscape(args[0])
-		if err := askAdmin(c.Context(), socket, http.MethodGet, path, nil, &device); err != nil {
+		if err := askSidecar(c.Context(), file, form, path, &device); err != nil {
 			return err
 		}
 		return printAs(c.OutOrStdout(), form, device, func(w io.Writer) error { return deviceTable(w, &device) })

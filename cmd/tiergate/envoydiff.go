@@ -28,12 +28,8 @@ func newEnvoyDiff() *cobra.Command {
 	configFlag(c, &file, true)
 	outputFlag(c, &form)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		socket, err := socketOf(sidecarSocket, file, form)
-		if err != nil {
-			return err
-		}
 		var report drift.Report
-		if err := askAdmin(c.Context(), socket, http.MethodGet, "/v1/envoys/drift", nil, &report); err != nil {
+		if err := askSidecar(c.Context(), file, form, "/v1/envoys/drift", &report); err != nil {
 			return err
 		}
 		if err := printAs(c.OutOrStdout(), form, report, func(w io.Writer) error { return tableOfDrift(w, report) }); err != nil {

@@ -64,15 +64,7 @@ func newEnvoyLint() *cobra.Command {
 func reportOf(config *dump.Config) lintReport {
 	r := lintReport{Origin: config.Origin, Listeners: len(config.Listeners), Clusters: len(config.Clusters),
 		Findings: append([]lint.Finding{}, lint.Check(config)...)}
-	tables := config.Tables
-	for _, l := range config.Listeners {
-		for _, chain := range l.Chains {
-			for _, h := range chain.HTTP {
-				tables = append(tables, h.Inline...)
-			}
-		}
-	}
-	for _, t := range tables {
+	for _, t := range config.AllTables() {
 		for _, host := range t.Hosts {
 			r.Routes += len(host.Routes)
 		}

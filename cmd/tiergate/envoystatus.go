@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -26,12 +25,8 @@ func newEnvoyStatus() *cobra.Command {
 	configFlag(c, &file, true)
 	outputFlag(c, &form)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		socket, err := socketOf(sidecarSocket, file, form)
-		if err != nil {
-			return err
-		}
 		nodes := []xds.NodeStatus{}
-		if err := askAdmin(c.Context(), socket, http.MethodGet, "/v1/envoys", nil, &nodes); err != nil {
+		if err := askSidecar(c.Context(), file, form, "/v1/envoys", &nodes); err != nil {
 			return err
 		}
 		if nodes == nil { // null: none

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 
@@ -26,12 +25,8 @@ func newPolicyKept() *cobra.Command {
 	configFlag(c, &file, true)
 	outputFlag(c, &form)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		socket, err := socketOf(sidecarSocket, file, form)
-		if err != nil {
-			return err
-		}
 		kept := []admin.KeptPolicy{}
-		if err := askAdmin(c.Context(), socket, http.MethodGet, "/v1/policy/history", nil, &kept); err != nil {
+		if err := askSidecar(c.Context(), file, form, "/v1/policy/history", &kept); err != nil {
 			return err
 		}
 		if err := printAs(c.OutOrStdout(), form, kept, func(w io.Writer) error { return printHistory(w, kept) }); err != nil {

@@ -1,5 +1,7 @@
 package dump
 
+import "slices"
+
 // Config is what one Envoy is configured with.
 type Config struct {
 	Origin    string // the file or address it was read from
@@ -126,6 +128,19 @@ func (c *Config) TablesOf(h HTTP) []RouteTable {
 	for _, table := range c.Tables {
 		if h.Scoped || h.Table != "" && table.Name == h.Table {
 			tables = append(tables, table)
+		}
+	}
+	return tables
+}
+
+// AllTables are the route tables that stand by themselves and those that stand in listeners.
+func (c *Config) AllTables() []RouteTable {
+	tables := slices.Clone(c.Tables)
+	for _, l := range c.Listeners {
+		for _, chain := range l.Chains {
+			for _, h := range chain.HTTP {
+				tables = append(tables, h.Inline...)
+			}
 		}
 	}
 	return tables

@@ -67,15 +67,7 @@ func (p *prover) readEnvoy() {
 // for all of its routes is not looked at: it tells none from another; and a running Envoy withholds all of it.
 func chosenNames(config *dump.Config) map[string]string {
 	names := map[string]string{}
-	tables := slices.Clone(config.Tables)
-	for _, l := range config.Listeners {
-		for _, c := range l.Chains {
-			for _, h := range c.HTTP {
-				tables = append(tables, h.Inline...)
-			}
-		}
-	}
-	for _, t := range tables {
+	for _, t := range config.AllTables() {
 		for _, host := range t.Hosts {
 			for _, r := range host.Routes {
 				for _, v := range r.Value.Get("typed_per_filter_config").Fields() {
