@@ -50,6 +50,10 @@ func TestUsage(t *testing.T) {
 	svid := pair(ca.SVID("spiffe://acme.example/ns/ci/sa/deployer", time.Hour))
 	device := pair(ca.Device("ana-laptop", "C02ANA0001", time.Hour))
 	server := pair(ca.Server(time.Hour, "app.acme.example", "127.0.0.1", "::1"))
+	person := pair(ca.Person("ana@acme.example", time.Hour))
+	if names := person.Certificate.EmailAddresses; len(names) != 1 || names[0] != "ana@acme.example" || len(person.Certificate.URIs) != 0 {
+		t.Errorf("e-mail SANs %v", names)
+	}
 	for name, row := range map[string]struct {
 		pair           *Pair
 		client, server bool
@@ -57,6 +61,7 @@ func TestUsage(t *testing.T) {
 		"svid":   {svid, true, true},
 		"device": {device, true, false},
 		"server": {server, false, true},
+		"person": {person, true, false},
 	} {
 		if ok := verify(row.pair, x509.ExtKeyUsageClientAuth, ca) == nil; ok != row.client {
 			t.Errorf("%s as a client: %v, want %v", name, ok, row.client)
@@ -118,6 +123,9 @@ func TestSVIDBySPIFFE(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	if _, err := newCA(t).Person("", time.Hour); err == nil {
+		t.Error("a certificate for nobody")
+	}
 	ca := newCA(t)
 	for name, err := range map[string]error{
 		"no CA name":       second(New("")),

@@ -67,11 +67,6 @@ func (i *Issuer) WriteJWKS(path string) error {
 // Token signs an access token for a person. extra claims override the standard ones; a value of nil removes the claim,
 // so that tests can make tokens that lack one. A ttl below zero makes a token that has expired.
 func (i *Issuer) Token(subject string, groups []string, ttl time.Duration, extra map[string]any) (string, error) {
-	options := (&jose.SignerOptions{}).WithType("at+jwt").WithHeader(jose.HeaderKey("kid"), i.keyID)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: i.key}, options)
-	if err != nil {
-		return "", fmt.Errorf("make a signer of tokens: %w", err)
-	}
 	issued := time.Now().Add(-time.Second)
 	if ttl < 0 {
 		issued = issued.Add(ttl - time.Hour)
@@ -85,13 +80,33 @@ func (i *Issuer) Token(subject string, groups []string, ttl time.Duration, extra
 	}
 	maps.Copy(claims, extra)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return i.sign("at+jwt", subject, claims)
+}
+
+// SET signs a Security Event Token (RFC 8417) about one event of now, as an OpenID SSF 1.0 transmitter would. subject is its
+// sub_id (RFC 9493). The id that comes with it is its jti.
+func (i *Issuer) SET(event string, subject map[string]any) (token, id string, err error) {
+	id = uuid.NewString()
+	now := time.Now()
+	token, err = i.sign("secevent+jwt", id, map[string]any{"iss": i.issuer, "aud": i.audience, "jti": id, "iat": now.Unix(),
+		"sub_id": subject, "events": map[string]any{event: map[string]any{"event_timestamp": now.Unix()}}})
+	return token, id, err
+}
+
+// sign makes a JWT of a type; what names it in an error.
+func (i *Issuer) sign(typ, what string, claims map[string]any) (string, error) {
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader(jose.HeaderKey("kid"), i.keyID)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: i.key}, options)
+	if err != nil {
+		return "", fmt.Errorf("make a signer of tokens: %w", err)
+	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		return "", fmt.Errorf("encode the claims of %s: %w", subject, err)
+		return "", fmt.Errorf("encode the claims of %s: %w", what, err)
 	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		return "", fmt.Errorf("sign the token of %s: %w", subject, err)
+		return "", fmt.Errorf("sign the token of %s: %w", what, err)
 	}
 	return signed.CompactSerialize()
 }
