@@ -16,14 +16,15 @@ type Packed struct {
 	Revision Revision
 	Aliases  []Alias
 
-	// shape is which facts there are: attribute, source and path of each. Thousands of devices share one.
+	// shape is how many facts there are, and attribute, source and path of each. Thousands of devices share one.
 	shape unique.Handle[string]
 	// data is each fact's value and instants, in the order of the shape.
 	data string
 	seal *Seal
 	// checkpointed: see Posture.
 	checkpointed bool
-	// whole is the posture itself where it has no packed form: instants outside of what 64 bits of nanoseconds reach.
+	// whole is the posture itself where it has no packed form: instants outside of what 64 bits of nanoseconds reach, or
+	// clearances, which are too rare to be worth one.
 	whole *Posture
 }
 
@@ -31,7 +32,12 @@ type Packed struct {
 func Pack(p *Posture) *Packed {
 	packed := &Packed{Device: p.Device, Revision: p.Revision, Aliases: slices.Clip(slices.Clone(p.Aliases)),
 		seal: p.Seal, checkpointed: p.Checkpointed}
+	if len(p.Clearances) > 0 {
+		packed.whole = p
+		return packed
+	}
 	var shape strings.Builder
+	shape.Write(binary.AppendUvarint(nil, uint64(len(p.Facts))))
 	data := make([]byte, 0, 8*len(p.Facts))
 	previous := int64(0)
 	for i := range p.Facts {
@@ -64,29 +70,58 @@ func (f *Fact) packable() bool {
 
 // Posture returns the posture anew; the caller may keep and change it.
 func (k *Packed) Posture() *Posture {
+	p := &Posture{}
+	k.Unpack(p)
+	return p
+}
+
+// Unpack writes the posture over p, whose slices it uses again: for who looks at very many, one after the other.
+func (k *Packed) Unpack(p *Posture) {
+	aliases, facts, clearances := p.Aliases, p.Facts, p.Clearances
 	if k.whole != nil {
-		whole := *k.whole
-		whole.Aliases, whole.Facts = slices.Clone(whole.Aliases), slices.Clone(whole.Facts)
-		return &whole
+		*p = *k.whole
+		p.Aliases, p.Facts, p.Clearances = again(aliases, p.Aliases), again(facts, p.Facts), again(clearances, p.Clearances)
+		return
 	}
-	p := &Posture{Device: k.Device, Revision: k.Revision, Aliases: slices.Clone(k.Aliases), Seal: k.seal,
-		Checkpointed: k.checkpointed}
-	shape, data, previous := k.shape.Value(), []byte(k.data), int64(0)
-	for shape != "" {
+	*p = Posture{Device: k.Device, Revision: k.Revision, Aliases: again(aliases, k.Aliases), Facts: facts[:0],
+		Clearances: clearances[:0], Seal: k.seal, Checkpointed: k.checkpointed}
+	number, shape := cutUvarint(k.shape.Value())
+	p.Facts = slices.Grow(p.Facts, int(number)) // Pack wrote it
+	data, previous := k.data, int64(0)
+	for range number {
 		var f Fact
 		for _, name := range [...]*string{&f.Attribute, &f.Source, &f.Path} {
-			length, n := binary.Uvarint([]byte(shape[:min(len(shape), binary.MaxVarintLen64)]))
-			*name, shape = shape[n:n+int(length)], shape[n+int(length):] // Pack wrote the length
+			var length uint64
+			length, shape = cutUvarint(shape)
+			*name, shape = shape[:length], shape[length:]
 		}
 		f.Value, data = cutValue(data)
-		fromPrevious, n := binary.Varint(data)
-		delay, m := binary.Varint(data[n:])
-		data = data[n+m:]
+		var fromPrevious, delay int64
+		fromPrevious, data = cutVarint(data)
+		delay, data = cutVarint(data)
 		previous += fromPrevious
 		f.Observed, f.Received = time.Unix(0, previous).UTC(), time.Unix(0, previous+delay).UTC()
 		p.Facts = append(p.Facts, f)
 	}
-	return p
+}
+
+// again copies from into memory that was used before, if there is any.
+func again[T any](into, from []T) []T {
+	if into == nil {
+		return slices.Clone(from)
+	}
+	return append(into[:0], from...)
+}
+
+// cutUvarint and cutVarint read what Pack wrote.
+func cutUvarint(s string) (uint64, string) {
+	x, n := binary.Uvarint([]byte(s[:min(len(s), binary.MaxVarintLen64)]))
+	return x, s[n:]
+}
+
+func cutVarint(s string) (int64, string) {
+	x, n := binary.Varint([]byte(s[:min(len(s), binary.MaxVarintLen64)]))
+	return x, s[n:]
 }
 
 // appendValue writes the kind and what it needs; a bool is in the first byte.
@@ -107,17 +142,16 @@ func appendValue(data []byte, v Value) []byte {
 	return append(data, byte(KindUnknown))
 }
 
-func cutValue(data []byte) (Value, []byte) {
+func cutValue(data string) (Value, string) {
 	kind, rest := data[0], data[1:]
 	switch Kind(kind & 0xf) {
 	case KindBool:
 		return Bool(kind>>4 == 1), rest
 	case KindText:
-		length, n := binary.Uvarint(rest)
-		end := n + int(length) // Pack wrote the length
-		return Text(string(rest[n:end])), rest[end:]
+		length, text := cutUvarint(rest)
+		return Text(text[:length]), text[length:]
 	case KindNumber:
-		return Number(math.Float64frombits(binary.LittleEndian.Uint64(rest))), rest[8:]
+		return Number(math.Float64frombits(binary.LittleEndian.Uint64([]byte(rest[:8])))), rest[8:]
 	case KindUnknown:
 	}
 	return Unknown, rest

@@ -47,6 +47,8 @@ type Posture struct {
 	Revision Revision `json:"revision"`
 	Aliases  []Alias  `json:"aliases"`
 	Facts    []Fact   `json:"facts"`
+	// Clearances say what counts no more of what was said, sorted by attribute, then source, one of each.
+	Clearances []Clearance `json:"clearances,omitempty"`
 	// Checkpointed: the receiver that wrote this version keeps a checkpoint (package checkpoint). It is signed, so that a
 	// store with such a posture and without a checkpoint is known to have lost it.
 	Checkpointed bool `json:"checkpointed,omitempty"`
@@ -55,16 +57,18 @@ type Posture struct {
 	Seal *Seal `json:"seal,omitempty"`
 }
 
-// Observation is one delivery in our words: some names of one device, and what one source says of it.
+// Observation is one delivery in our words: some names of one device, and what one source says of it; or what people have
+// cleared.
 type Observation struct {
-	Aliases []Alias
-	Facts   []Fact
+	Aliases    []Alias
+	Facts      []Fact
+	Clearances []Clearance
 }
 
 // Merge adds an observation and says whether that changed anything. The newest observed fact of each attribute and
 // source wins; at one instant the worse value wins, and where "worse" has no meaning (two OS versions) nothing is
-// known. The result does not depend on the order of observations, and merging one twice changes nothing. The receiver
-// is not modified; the revision is the caller's to set.
+// known. What a clearance has ended is dropped, whichever of the two comes first. The result does not depend on the order
+// of observations, and merging one twice changes nothing. The receiver is not modified; the revision is the caller's to set.
 func (p Posture) Merge(o Observation) (merged Posture, changed bool) {
 	merged = p
 	merged.Aliases = slices.Clone(p.Aliases)
@@ -79,7 +83,9 @@ func (p Posture) Merge(o Observation) (merged Posture, changed bool) {
 		fact.Observed, fact.Received = fact.Observed.Round(0).UTC(), fact.Received.Round(0).UTC()
 		merged.Facts = withFact(merged.Facts, fact)
 	}
-	return merged, !slices.Equal(merged.Aliases, p.Aliases) || !slices.Equal(merged.Facts, p.Facts)
+	merged.clear(o.Clearances)
+	return merged, !slices.Equal(merged.Aliases, p.Aliases) || !slices.Equal(merged.Facts, p.Facts) ||
+		!slices.Equal(merged.Clearances, p.Clearances)
 }
 
 // slot orders facts; of one attribute and source the known value stands before the unknown.

@@ -57,6 +57,9 @@ func anyObservation(illTyped bool) *rapid.Generator[signals.Observation] {
 		for _, serial := range serials {
 			o.Aliases = append(o.Aliases, signals.Alias{Kind: signals.AliasSerial, Value: serial})
 		}
+		if rapid.IntRange(0, 3).Draw(t, "clears") == 0 {
+			o.Clearances = rapid.SliceOfN(anyClearance(), 1, 2).Draw(t, "clearances")
+		}
 		return o
 	})
 }
@@ -80,6 +83,8 @@ func mergeAnyOrder(illTyped bool) func(*rapid.T) {
 		for i := range shuffled { // the order inside an observation does not matter either
 			shuffled[i].Facts = slices.Clone(shuffled[i].Facts)
 			slices.Reverse(shuffled[i].Facts)
+			shuffled[i].Clearances = slices.Clone(shuffled[i].Clearances)
+			slices.Reverse(shuffled[i].Clearances)
 		}
 		want, got := mergeAll(observations), mergeAll(shuffled)
 		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b signals.Value) bool { return a == b })); diff != "" {

@@ -24,7 +24,11 @@ type Seal struct {
 const (
 	sealedPosture = "tiergate posture 1"
 	sealedMarked  = "tiergate posture 1, checkpointed"
-	sealedRecord  = "tiergate record 1"
+	// Those of postures with clearances, which a tiergate that knows none does not take for whole.
+	sealedCleared       = "tiergate posture 2"
+	sealedMarkedCleared = "tiergate posture 2, checkpointed"
+
+	sealedRecord = "tiergate record 1"
 )
 
 // Sealer signs what a receiver writes. It is immutable.
@@ -134,11 +138,7 @@ func keyName(key ed25519.PublicKey) string {
 // on how a store spells it.
 func (p *Posture) content() []byte {
 	b := make([]byte, 0, 256+64*len(p.Facts))
-	label := sealedPosture
-	if p.Checkpointed {
-		label = sealedMarked
-	}
-	b = appendText(b, label)
+	b = appendText(b, p.sealLabel())
 	b = appendText(b, string(p.Device))
 	b = binary.AppendVarint(b, int64(p.Revision))
 	b = binary.AppendUvarint(b, uint64(len(p.Aliases)))
@@ -159,7 +159,29 @@ func (p *Posture) content() []byte {
 		}
 		b = appendInstant(appendInstant(b, f.Observed), f.Received)
 	}
+	if len(p.Clearances) == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.Clearances)))
+	for _, c := range p.Clearances {
+		b = appendText(appendText(appendText(b, c.Attribute), c.Source), c.Name)
+		b = appendInstant(b, c.Until)
+	}
 	return b
+}
+
+// sealLabel says which encoding follows. That of postures without clearances is the one of before there were any, so that
+// their seals still verify.
+func (p *Posture) sealLabel() string {
+	switch {
+	case len(p.Clearances) == 0 && p.Checkpointed:
+		return sealedMarked
+	case len(p.Clearances) == 0:
+		return sealedPosture
+	case p.Checkpointed:
+		return sealedMarkedCleared
+	}
+	return sealedCleared
 }
 
 // content is what is signed of a record besides its seal.

@@ -6,8 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +87,7 @@ func TestEveryPartIsSealed(t *testing.T) {
 			Facts: []signals.Fact{
 				{Attribute: "compromised", Value: signals.Bool(true), Source: "edr", Path: "a", Observed: at, Received: at},
 				{Attribute: "edr_risk_score", Value: signals.Number(1), Source: "edr", Observed: at, Received: at},
-			}}
+			}, Clearances: []signals.Clearance{{Attribute: "compromised", Source: "mdm", Until: at, Name: "clearance-a"}}}
 	}
 	s := &shelf{}
 	kept := signals.Sealed(s, sealer, checker)
@@ -114,6 +116,21 @@ func TestEveryPartIsSealed(t *testing.T) {
 		"a fact less": func(p *signals.Posture) {
 			p.Facts = p.Facts[:1]
 		},
+		"no clearance": func(p *signals.Posture) { p.Clearances = nil },
+		"clears more": func(p *signals.Posture) {
+			p.Clearances = append(slices.Clone(p.Clearances), signals.Clearance{Attribute: "compromised", Source: "edr", Until: at})
+		},
+		"clears later": func(p *signals.Posture) {
+			p.Clearances = clearedAs(p, func(c *signals.Clearance) { c.Until = at.Add(1) })
+		},
+		"clears another": func(p *signals.Posture) { p.Clearances = clearedAs(p, func(c *signals.Clearance) { c.Source = "edr" }) },
+		"clears else": func(p *signals.Posture) {
+			p.Clearances = clearedAs(p, func(c *signals.Clearance) { c.Attribute = "firewall" })
+		},
+		"by another": func(p *signals.Posture) {
+			p.Clearances = clearedAs(p, func(c *signals.Clearance) { c.Name = "clearance-b" })
+		},
+		"marked":        func(p *signals.Posture) { p.Checkpointed = true },
 		"no seal":       func(p *signals.Posture) { p.Seal = nil },
 		"another key":   func(p *signals.Posture) { p.Seal = &signals.Seal{Key: stranger.Key(), Signature: p.Seal.Signature} },
 		"no signature":  func(p *signals.Posture) { p.Seal = &signals.Seal{Key: p.Seal.Key} },
@@ -131,6 +148,39 @@ func TestEveryPartIsSealed(t *testing.T) {
 			func(signals.DeviceID, error) { told++ })
 		if err != nil || told != 1 {
 			t.Errorf("%s: EachPosture told %d, %v", name, told, err)
+		}
+	}
+}
+
+// clearedAs is the posture's clearances with the first one changed.
+func clearedAs(p *signals.Posture, change func(*signals.Clearance)) []signals.Clearance {
+	all := slices.Clone(p.Clearances)
+	change(&all[0])
+	return all
+}
+
+// TestSealsOfBeforeClearances: what was signed before there were clearances still verifies, and the very encoding of before
+// is signed wherever there are none. The two signatures were made by the version before.
+func TestSealsOfBeforeClearances(t *testing.T) {
+	seed := []byte("a seed of 32 bytes, for tests ..")
+	sealer, err := signals.NewSealer(block(t, "PRIVATE KEY", ed25519.NewKeyFromSeed(seed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 20, 8, 0, 0, 1, time.UTC)
+	for checkpointed, want := range map[bool]string{
+		false: sealOfBefore,
+		true:  markedSealOfBefore,
+	} {
+		s := &shelf{}
+		p := signals.Posture{Device: "d", Revision: 7, Checkpointed: checkpointed,
+			Aliases: []signals.Alias{{Kind: signals.AliasSerial, Value: "C02"}},
+			Facts:   []signals.Fact{{Attribute: "compromised", Value: signals.Bool(true), Source: "edr", Path: "a", Observed: at, Received: at}}}
+		if err := signals.Sealed(s, sealer, sealer.Checker()).PutPosture(t.Context(), p, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := base64.StdEncoding.EncodeToString(s.posture.Seal.Signature); got != want {
+			t.Errorf("checkpointed %t: the signature is %s, and was %s", checkpointed, got, want)
 		}
 	}
 }
@@ -174,3 +224,8 @@ func TestRecordsAreSealed(t *testing.T) {
 		}
 	}
 }
+
+const (
+	sealOfBefore       = "JJ1pFAbdQKXq5rP3J4zxKsA51It+IkuVhHlBH/VbO81tVTKpVoKL17F6yElN2uBMtwVXorMvzV16WVyxOQMEDA=="
+	markedSealOfBefore = "B9b0xph0eSPd97v9EYTAEsJs1iO3p+CBQG8vSZctgAWfbR+EgYacCfCTZ0/4n0xs4sQ855L6k0AImF1sxHDRAQ=="
+)
