@@ -27,6 +27,14 @@ type Subject struct {
 	Forwarder SPIFFEID `json:"forwarder,omitempty"`
 	// User is set when a token verified. Nil: nobody.
 	User *User `json:"user,omitempty"`
+	// FirstSeen is what is remembered of the session in which the user logged in. Nil: nothing, or it was not asked for.
+	FirstSeen *FirstSeen `json:"firstSeen,omitempty"`
+	// SVID is a JWT-SVID of the very workload that a certificate named. Nil: none came beside the certificate.
+	SVID *SVID `json:"svid,omitempty"`
+	// Ended is why the user's login counts no longer, although its token does. Nil: nobody has said so.
+	Ended *Ended `json:"ended,omitempty"`
+	// Risk is why the user is let in with no login for now. Nil: nobody has said so.
+	Risk *Risk `json:"risk,omitempty"`
 	// Doubts are the proofs that were offered and not believed. One doubt is enough to refuse.
 	Doubts []Doubt `json:"doubts,omitempty"`
 }
@@ -40,7 +48,13 @@ type User struct {
 	ACR      string    `json:"acr,omitempty"`
 	AMR      []string  `json:"amr,omitempty"`
 	AuthTime time.Time `json:"authTime,omitzero"`
-	Token    Validity  `json:"token"`
+	// Moves says what AuthTime is worth at this issuer; empty: it is when the user logged in.
+	Moves AuthTimeMoves `json:"authTimeMoves,omitempty"`
+	// Session is the issuer's name of the session in which the user logged in; empty: the token does not say.
+	Session string   `json:"session,omitempty"`
+	Token   Validity `json:"token"`
+	// Issued is when the token was issued; zero: it does not say.
+	Issued time.Time `json:"issued,omitzero"`
 	// Email is the claim that the settings map, verified as far as the issuer says; empty: none.
 	Email string `json:"email,omitempty"`
 	// Held is what the token is bound to; empty: nothing, whoever has it may send it.
@@ -49,6 +63,8 @@ type User struct {
 	Device signals.Alias `json:"device,omitzero"`
 	// DeviceBinds: the token is bound to a key, or the settings accept what bearer tokens of the issuer say of a device.
 	DeviceBinds bool `json:"deviceBinds,omitempty"`
+	// SeenAs names the login to the memory of first-seen logins; zero where AuthTime is when the user logged in.
+	SeenAs SeenAs `json:"-"`
 }
 
 // Holding is what a token is bound to. The zero Holding is that of a bearer token.
@@ -65,6 +81,7 @@ type Proven struct {
 	User     *User
 	Workload SPIFFEID // of a JWT-SVID
 	Window   Validity // of the JWT-SVID
+	SVID     *SVID    // the JWT-SVID itself
 }
 
 // Validity is a window of time: at NotBefore it is open, at NotAfter it is over.

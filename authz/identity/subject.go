@@ -37,7 +37,9 @@ func Assemble(peer Peer, proven Proven, tokenErr error) Subject {
 
 func (s *Subject) addWorkload(peer Peer, proven Proven) {
 	switch {
-	case proven.Workload == "" || proven.Workload == peer.Workload:
+	case proven.Workload == "":
+	case proven.Workload == peer.Workload:
+		s.SVID = proven.SVID
 	case peer.Workload == "" || peer.Forwards:
 		if peer.Workload != "" {
 			s.Forwarder = peer.Workload
