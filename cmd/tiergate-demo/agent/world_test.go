@@ -129,7 +129,7 @@ func (w *world) source(t *testing.T) *workloadapi.X509Source {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -153,7 +153,7 @@ func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for ctx := soon(t); !so(); time.Sleep(2 * time.Millisecond) {
 		if ctx.Err() != nil {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within 30 s", what)
 		}
 	}
 }
