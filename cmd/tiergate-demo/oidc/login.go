@@ -27,6 +27,8 @@ type Login struct {
 	// separated by spaces, and max_age. Zero: not asked for.
 	ACR    string
 	MaxAge time.Duration
+	// Resource is what the token shall be for (RFC 8707, section 2), one of Config.Resources. Empty: Config.Audience.
+	Resource string
 	// Certificate is shown at the token endpoint, and the token is bound to it. Nil: it is not.
 	Certificate *tls.Certificate
 	// Key is proved at the token endpoint, and the token is bound to it. Nil: it is not.
@@ -37,7 +39,9 @@ type Login struct {
 type Token struct {
 	Access string
 	Type   string // Bearer or DPoP
-	Asked  bool   // the user had to log in; false: the browser's session was enough
+	// Refresh is used up by Browser.Refresh, which nobody has to be at (RFC 6749, section 6).
+	Refresh string
+	Asked   bool // the user had to log in; false: the browser's session was enough
 }
 
 // Browser is one browser of one person: it keeps the provider's session. It is for one login at a time.
@@ -132,6 +136,9 @@ func (f *flow) authorize(ctx context.Context) (code string, err error) {
 		"state": {f.state}, "code_challenge_method": {"S256"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])},
 	}
+	if f.login.Resource != "" {
+		query.Set("resource", f.login.Resource)
+	}
 	if f.login.ACR != "" {
 		query.Set("acr_values", f.login.ACR)
 	}
@@ -201,10 +208,29 @@ func (f *flow) code(answer url.Values) (string, error) {
 }
 
 func (f *flow) exchange(ctx context.Context, code string) (Token, error) {
-	request, err := formRequest(ctx, f.endpoints.Token, url.Values{
+	return f.token(ctx, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {f.verifier},
 		"redirect_uri": {redirectURI}, "client_id": {f.clientID()},
 	})
+}
+
+// Refresh has a bearer token issued anew, without anybody logging in.
+func (b *Browser) Refresh(ctx context.Context, t Token) (Token, error) {
+	client := b.provider.client(nil)
+	defer client.CloseIdleConnections()
+	endpoints, err := b.discover(ctx, client)
+	if err != nil {
+		return Token{}, err
+	}
+	f := flow{browser: b, client: client, endpoints: endpoints}
+	return f.token(ctx, url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {t.Refresh}, "client_id": {f.clientID()},
+	})
+}
+
+// token asks the token endpoint.
+func (f *flow) token(ctx context.Context, form url.Values) (Token, error) {
+	request, err := formRequest(ctx, f.endpoints.Token, form)
 	if err != nil {
 		return Token{}, err
 	}
@@ -222,6 +248,7 @@ func (f *flow) exchange(ctx context.Context, code string) (Token, error) {
 	var answer struct {
 		Access string `json:"access_token"`
 		Type   string `json:"token_type"`
+		Again  string `json:"refresh_token"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return Token{}, fmt.Errorf("the token endpoint answered no JSON: %w", err)
@@ -229,5 +256,5 @@ func (f *flow) exchange(ctx context.Context, code string) (Token, error) {
 	if answer.Access == "" {
 		return Token{}, errors.New("the token endpoint answered without a token")
 	}
-	return Token{Access: answer.Access, Type: answer.Type}, nil
+	return Token{Access: answer.Access, Type: answer.Type, Refresh: answer.Again}, nil
 }

@@ -23,9 +23,12 @@ const (
 	ClientDPoP        = "demo-dpop"        // a key (RFC 9449)
 )
 
-// redirectURI is where the provider sends the browser back to. Nobody listens there: the client reads the answer off the
-// redirect.
+// redirectURI is where the provider sends the browser back to. Where there is no Application, nobody listens there: the client
+// reads the answer off the redirect.
 const redirectURI = "https://apps.acme.example/signed-in"
+
+// RedirectHost is the host of redirectURI, on which an Application stands.
+const RedirectHost = "apps.acme.example"
 
 // The ways to log in, of provider.mjs.
 const (
@@ -48,11 +51,14 @@ type Config struct {
 	KeyFile      string            `json:"keyFile"`
 	ClientCAFile string            `json:"clientCAFile"`
 	Audience     string            `json:"audience"`
-	TokenTTL     int               `json:"tokenTTL"` // seconds
+	Resources    []string          `json:"resources,omitempty"` // other audiences, for who asks for them (Login.Resource)
+	TokenTTL     int               `json:"tokenTTL"`            // seconds
 	RedirectURI  string            `json:"redirectURI"`
 	Clients      map[string]string `json:"clients"`
 	Users        map[string]User   `json:"users"`
 	Control      string            `json:"control"`
+	// AuthTimeMoves: every token says that its user logged in just now, a refreshed one too.
+	AuthTimeMoves bool `json:"authTimeMoves"`
 }
 
 // Provider is a provider as those who use it see it. Its methods may be called concurrently.

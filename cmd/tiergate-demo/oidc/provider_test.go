@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/oidc"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
@@ -83,14 +83,7 @@ func start(t *testing.T, listen string) (*rig, *stage.Supervisor, error) {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeport.For(t)
 	r, _, err := start(t, address)
 	if err != nil {
 		t.Fatal(err)
