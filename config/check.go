@@ -42,13 +42,21 @@ func (c *check) settings(s *Settings) {
 	c.store(&s.Store)
 	c.identity(&s.Identity)
 	c.sources(s.Sources, s.Identity.Issuers)
+	c.ssf(s)
+	c.outlets(s.Outlets)
 	c.ingest(&s.Ingest)
+	c.approvals(s)
 	c.oneOf("authz.reader", s.Authz.Reader, ReaderFast, ReaderProto)
+	c.oneOf("authz.transport", s.Authz.Transport, TransportOwn, TransportGRPCGo)
 	c.envoy(s)
 	c.workloads(s)
 	c.assertion(s.Assertion)
+	c.login(s.Login)
 	c.tokens(s)
 	c.evidence(s)
+	c.ingestEvidence(s)
+	c.answers(&s.Answers)
+	c.census(&s.Census)
 	c.listens(s)
 	c.oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", s.Log.Format, "json", "console")
@@ -162,6 +170,9 @@ func (c *check) listens(s *Settings) {
 	}
 	if a := s.Assertion; a != nil && c.document.Has("assertion.listen") {
 		all = append(all, listen{"assertion.listen", c.ipPort("assertion.listen", a.Listen, 1)})
+	}
+	if a := s.Ingest.Approvals; a != nil {
+		all = append(all, listen{"ingest.approvals.listen", c.ipPort("ingest.approvals.listen", a.Listen, 0)})
 	}
 	for i, l := range s.Envoy.Listeners {
 		path := fmt.Sprintf("envoy.listeners[%d].address", i)

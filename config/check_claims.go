@@ -30,7 +30,7 @@ func (c *check) claims(at string, issuer *Issuer) {
 	for _, claim := range []struct{ field, name string }{
 		{"claims.user", claims.User}, {"claims.groups", claims.Groups}, {"claims.acr", claims.ACR}, {"claims.amr",
 			claims.AMR},
-		{"claims.authTime", claims.AuthTime}, {"claims.email", claims.Email}, {"device.claim", device},
+		{"claims.authTime", claims.AuthTime}, {"claims.session", claims.Session}, {"claims.email", claims.Email}, {"device.claim", device},
 	} {
 		folded := strings.ToLower(claim.name)
 		other, taken := meanings[folded]

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,14 +15,10 @@ func (c *check) sources(sources []Source, issuers []Issuer) {
 		source, at := &sources[i], fmt.Sprintf("sources[%d]", i)
 		c.name(at+".name", source.Name)
 		c.unique(names, at+".name", source.Name)
-		c.oneOf(at+".type", source.Type, SourceStandard, SourceJamf, SourceFleet)
+		c.oneOf(at+".type", source.Type, slices.Sorted(maps.Keys(sourceTypes))...)
 		c.list(at+".attests", source.Attests)
 		for j, attribute := range source.Attests {
 			c.attribute(fmt.Sprintf("%s.attests[%d]", at, j), attribute)
-		}
-		if source.Type == "standard" && len(source.SecretFiles) == 0 {
-			c.fault(at+".secretFiles", fmt.Sprintf("source %q has no secret", source.Name),
-				"name at least one file with a whsec_ secret in secretFiles")
 		}
 		for j := range source.SecretFiles {
 			c.file(fmt.Sprintf("%s.secretFiles[%d]", at, j), &source.SecretFiles[j])

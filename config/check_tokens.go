@@ -17,6 +17,25 @@ const (
 	VerifiedByEnvoy    = "envoy"
 )
 
+// The bounds of Identity.RevocationsStale.
+const (
+	minRevocationsStale = 5 * time.Second
+	maxRevocationsStale = 24 * time.Hour
+)
+
+// The bounds of Identity.SessionLife.
+const (
+	minSessionLife = time.Hour
+	maxSessionLife = 365 * 24 * time.Hour
+)
+
+// What moves an issuer's auth_time (Issuer.AuthTime).
+const (
+	AuthTimeLogin     = "login"
+	AuthTimeRefreshed = "refreshed"
+	AuthTimeNever     = "never"
+)
+
 // deviceNames are the kinds of device names that an issuer can know.
 var deviceNames = []string{"serial", "uuid", "directory", "certificate"}
 
@@ -26,6 +45,12 @@ func (c *check) tokens(s *Settings) {
 	if id.DPoPWindow < minDPoPWindow || id.DPoPWindow > maxDPoPWindow {
 		c.fault("identity.dpopWindow", fmt.Sprintf("dpopWindow is %s", id.DPoPWindow), "write a duration from 5s to 5m")
 	}
+	if id.RevocationsStale < minRevocationsStale || id.RevocationsStale > maxRevocationsStale {
+		c.fault("identity.revocationsStale", fmt.Sprintf("revocationsStale is %s", id.RevocationsStale), "write a duration from 5s to 24h")
+	}
+	if id.SessionLife < minSessionLife || id.SessionLife > maxSessionLife {
+		c.fault("identity.sessionLife", fmt.Sprintf("sessionLife is %s", id.SessionLife), "write a duration from 1h to 8760h")
+	}
 	if id.JWTSVIDs != nil {
 		c.jwtSVIDs(id)
 	}
@@ -34,6 +59,7 @@ func (c *check) tokens(s *Settings) {
 		if d := issuer.Device; d != nil {
 			c.oneOf(at+".device.names", d.Names, deviceNames...)
 		}
+		c.oneOf(at+".authTime", issuer.AuthTime, AuthTimeLogin, AuthTimeRefreshed, AuthTimeNever)
 		c.oneOf(at+".verifiedBy", issuer.VerifiedBy, VerifiedByTiergate, VerifiedByEnvoy)
 		if issuer.VerifiedBy != VerifiedByEnvoy {
 			continue

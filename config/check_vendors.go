@@ -2,34 +2,37 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
-// vendor checks what is said of a source that is asked, and that nothing of it is said of one that is not.
+// vendor checks what is said of a source against what its type has, as sourceTypes says it.
 func (c *check) vendor(at string, s *Source) {
-	asked := s.Type == SourceJamf || s.Type == SourceFleet
-	if s.Type == SourceStandard || asked {
-		c.onlyFor(at+".webhook", s.Webhook != nil, asked, "a vendor that is asked")
-		c.onlyFor(at+".api", s.API != nil, asked, "a vendor that is asked")
-		c.onlyFor(at+".sync", s.Sync != nil, asked, "a vendor that is asked")
-		c.onlyFor(at+".secretFiles", len(s.SecretFiles) > 0, !asked, "a standard source")
-		c.onlyFor(at+".jamf", s.Jamf != nil, s.Type == SourceJamf, "a source of type jamf")
-		c.onlyFor(at+".fleet", s.Fleet != nil, s.Type == SourceFleet, "a source of type fleet")
-	}
-	if asked && s.Webhook == nil && !c.document.Has(at+".webhook") {
-		c.fault(at, fmt.Sprintf("source %q lets nobody in", s.Name), "say in webhook how the vendor shows who it is")
-	}
-	if asked && s.API == nil && !c.document.Has(at+".api") {
-		c.fault(at, fmt.Sprintf("source %q cannot be asked", s.Name), "say in api where its server is and who we are there")
+	t, known := sourceTypes[s.Type]
+	if known {
+		c.demand(at, ".webhook", s.Webhook != nil, t.webhook, fmt.Sprintf("source %q lets nobody in", s.Name),
+			"say in webhook how the vendor shows who it is", "a vendor that delivers")
+		c.demand(at, ".api", s.API != nil, t.api, fmt.Sprintf("source %q cannot be asked", s.Name),
+			"say in api where its server is and who we are there", "a vendor that is asked")
+		c.onlyFor(at+".sync", c.document.Has(at+".sync"), t.api != never, "a vendor that is asked")
+		c.onlyFor(at+".secretFiles", len(s.SecretFiles) > 0, t.secretFiles, "a source whose type signs, such as standard")
+		c.onlyFor(at+".cloudEvents", s.CloudEvents != nil, t.events, "a source that takes the envelope (standard, mapping)")
+		for _, name := range slices.Sorted(maps.Keys(sourceTypes)) {
+			if other := sourceTypes[name]; other.block != "" && other.block != t.block {
+				c.onlyFor(at+"."+other.block, c.document.Has(at+"."+other.block), false, "a source of type "+name)
+			}
+		}
 	}
 	if s.Webhook != nil {
-		c.webhook(at+".webhook", s.Webhook)
+		c.webhook(at+".webhook", s.Webhook, t.parts)
 	}
+	c.cloudEvents(at+".cloudEvents", s.Type, s.CloudEvents)
 	if s.API != nil {
-		c.api(at+".api", s.API)
+		c.api(at+".api", s.API, t.credentials)
 	}
 	if s.Sync != nil {
 		if s.Sync.Every < time.Minute || s.Sync.Every > 7*24*time.Hour {
@@ -37,8 +40,19 @@ func (c *check) vendor(at string, s *Source) {
 		}
 		c.within(at+".sync.maxShrinkPercent", s.Sync.MaxShrinkPercent, 0, 100)
 	}
-	c.jamf(at+".jamf", s.Jamf)
-	c.fleet(at+".fleet", s.Fleet)
+	for name, other := range sourceTypes {
+		if other.check != nil && (name == s.Type || other.block != "" && c.document.Has(at+"."+other.block)) {
+			other.check(c, at, s)
+		}
+	}
+}
+
+// demand wants a block where it is needed, and refuses it where there is nothing that it could say.
+func (c *check) demand(at, name string, is bool, needs need, message, help, whom string) {
+	if needs == needed && !is && !c.document.Has(at+name) {
+		c.fault(at, message, help)
+	}
+	c.onlyFor(at+name, is, needs != never, whom)
 }
 
 func (c *check) onlyFor(path string, is, may bool, whom string) {
@@ -60,16 +74,23 @@ func (c *check) files(path string, files []string) {
 	c.list(path, files)
 }
 
+func waysIn(parts bool) string {
+	if parts {
+		return "basic, header, urlSecretFiles and hmac"
+	}
+	return "basic, header and urlSecretFiles"
+}
+
 // webhook wants one way in.
-func (c *check) webhook(at string, w *Webhook) {
+func (c *check) webhook(at string, w *Webhook, parts bool) {
 	ways := 0
-	for _, way := range []string{".basic", ".header", ".urlSecretFiles"} {
+	for _, way := range []string{".basic", ".header", ".urlSecretFiles", ".hmac"} {
 		if c.document.Has(at + way) {
 			ways++
 		}
 	}
 	if ways != 1 {
-		c.fault(at, fmt.Sprintf("webhook has %d ways in", ways), "write one of basic, header and urlSecretFiles")
+		c.fault(at, fmt.Sprintf("webhook has %d ways in", ways), "write one of "+waysIn(parts))
 	}
 	if w.Basic != nil {
 		c.files(at+".basic.passwordFiles", w.Basic.PasswordFiles)
@@ -86,6 +107,8 @@ func (c *check) webhook(at string, w *Webhook) {
 		}
 	}
 	c.files(at+".urlSecretFiles", w.URLSecretFiles)
+	c.onlyFor(at+".hmac", w.HMAC != nil, parts, "a source that is built on the mapping source")
+	c.hmac(at+".hmac", w.HMAC)
 }
 
 // oddHeader are headers whose value is not the sender's to choose.
@@ -97,49 +120,6 @@ func isToken(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 	})
-}
-
-// api wants a place to ask at, and one kind of credentials with both of its halves.
-func (c *check) api(at string, a *API) {
-	c.apiURL(at+".url", a.URL)
-	c.file(at+".caFile", &a.CAFile)
-	c.file(at+".clientSecretFile", &a.ClientSecretFile)
-	c.file(at+".passwordFile", &a.PasswordFile)
-	c.file(at+".tokenFile", &a.TokenFile)
-	c.list(at+".allowedHosts", a.AllowedHosts)
-	for i, host := range a.AllowedHosts {
-		if strings.ContainsAny(host, "/@?#* ") {
-			c.fault(fmt.Sprintf("%s.allowedHosts[%d]", at, i), fmt.Sprintf("%q is no host", host), "write host or host:port")
-		}
-	}
-	kinds := 0
-	for _, halves := range [][2]string{{"clientID", "clientSecretFile"}, {"username", "passwordFile"}} {
-		one, other := c.document.Has(at+"."+halves[0]), c.document.Has(at+"."+halves[1])
-		if one != other {
-			here, lacks := halves[0], halves[1]
-			if other {
-				here, lacks = lacks, here
-			}
-			c.fault(at+"."+here, here+" without "+lacks, "write "+lacks+" too, or remove it")
-		}
-		if one || other {
-			kinds++
-		}
-	}
-	if c.document.Has(at + ".tokenFile") {
-		kinds++
-	}
-	if kinds != 1 {
-		c.fault(at, fmt.Sprintf("api has %d kinds of credentials", kinds),
-			"write one of clientID with clientSecretFile, username with passwordFile, and tokenFile")
-	}
-	c.within(at+".rate", a.Rate, 1, 1000)
-	if a.ProxyURL != "" {
-		u, err := url.Parse(a.ProxyURL)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			c.fault(at+".proxyURL", "proxyURL is no URL of a proxy", "write http://host:port")
-		}
-	}
 }
 
 func (c *check) apiURL(path, value string) {
@@ -154,38 +134,4 @@ func (c *check) apiURL(path, value string) {
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		c.fault(path, fmt.Sprintf("%q is not https", value), "write https: credentials go there")
 	}
-}
-
-func (c *check) jamf(at string, j *Jamf) {
-	if j == nil {
-		return
-	}
-	c.oneOf(at+".computersAPI", j.ComputersAPI, "v1", "v2", "v3", "v4")
-	c.list(at+".kinds", j.Kinds)
-	for i, kind := range j.Kinds {
-		c.oneOf(fmt.Sprintf("%s.kinds[%d]", at, i), kind, "computer", "mobile")
-	}
-	c.within(at+".pageSize", j.PageSize, 1, 2000)
-	c.oneOf(at+".user", j.User, "email", "username", "emailOrUsername")
-	groups := map[string]*JamfGroups{".computerGroups": j.ComputerGroups, ".mobileGroups": j.MobileGroups}
-	for _, name := range []string{".computerGroups", ".mobileGroups"} {
-		if g := groups[name]; g != nil {
-			c.list(at+name+".compliant", g.Compliant)
-			c.list(at+name+".noncompliant", g.Noncompliant)
-		}
-	}
-}
-
-func (c *check) fleet(at string, f *Fleet) {
-	if f == nil {
-		return
-	}
-	for attribute := range f.Policies {
-		c.attribute(at+".policies", attribute)
-	}
-	if f.AllPolicies && len(f.Compliance) > 0 {
-		c.fault(at+".allPolicies", "compliance names policies, and allPolicies means all", "write one of the two")
-	}
-	c.list(at+".users", f.Users)
-	c.within(at+".perPage", f.PerPage, 1, 500)
 }

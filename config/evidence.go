@@ -17,6 +17,13 @@ type Evidence struct {
 	Within time.Duration `yaml:"within,omitempty"`
 }
 
+// IngestEvidence is where `tiergate ingest` records the steps of people. With the embedded store they stand among the decisions.
+type IngestEvidence struct {
+	File     string `yaml:"file,omitempty"`     // as that of Evidence, and another
+	MaxBytes int64  `yaml:"maxBytes,omitempty"` // as that of Evidence
+	Keep     int    `yaml:"keep,omitempty"`     // as that of Evidence
+}
+
 // Defaults and bounds of Evidence.
 const (
 	DefaultEvidenceMaxBytes = 256 << 20
@@ -54,6 +61,31 @@ func (c *check) evidence(s *Settings) {
 		c.fault("evidence.within", fmt.Sprintf("within is %v", e.Within),
 			fmt.Sprintf("write at least 1ms and less than envoy.checkTimeout (%v), or Envoy gives up first", s.Envoy.CheckTimeout))
 	}
+}
+
+// ingestEvidence is evidence for the receiver's own file. It runs after evidence.
+func (c *check) ingestEvidence(s *Settings) {
+	e := &s.Ingest.Evidence
+	if e.File == "" {
+		for _, field := range []string{"ingest.evidence.maxBytes", "ingest.evidence.keep"} {
+			if c.document.Has(field) {
+				c.fault(field, last(field)+" without a file", "name the file in ingest.evidence.file; without one nothing is recorded")
+			}
+		}
+		return
+	}
+	c.absolute(&e.File)
+	parent := filepath.Dir(e.File)
+	c.dir("ingest.evidence.file", &parent)
+	switch {
+	case s.Store.Embedded != nil:
+		c.fault("ingest.evidence.file", "`serve` is the receiver of an embedded store, and records steps among its decisions",
+			"name the file in evidence.file")
+	case e.File == s.Evidence.File:
+		c.fault("ingest.evidence.file", "it is that of evidence.file, which `serve` writes; a file has one writer", "name another")
+	}
+	bounded(c, "ingest.evidence.maxBytes", &e.MaxBytes, DefaultEvidenceMaxBytes, minEvidenceBytes, maxEvidenceBytes)
+	bounded(c, "ingest.evidence.keep", &e.Keep, DefaultEvidenceKeep, 1, maxEvidenceKeep)
 }
 
 // bounded fills in the default of a number that is not written, and wants one that is within its bounds.

@@ -15,6 +15,10 @@ import (
 type Vocabulary struct {
 	// Attributes are the names that a source may attest. Empty: attests is not checked.
 	Attributes []string
+	// Path says why a text is no path of the mapping source's language, or nil. Nil itself: paths are not checked.
+	Path func(text string) error
+	// Events are the names of Shared Signals that may void logins. Empty: they are not checked.
+	Events []string
 }
 
 // Defaults of what a settings file leaves out.
@@ -37,17 +41,28 @@ const (
 	DefaultACRClaim            = "acr"
 	DefaultAMRClaim            = "amr"
 	DefaultAuthTimeClaim       = "auth_time"
+	DefaultSessionClaim        = "sid"
+	DefaultAuthTime            = AuthTimeRefreshed
+	DefaultSessionLife         = 30 * 24 * time.Hour
+	DefaultRevocationsStale    = time.Hour
 	DefaultSenderConstrained   = ConstrainedOptional
 	DefaultVerifiedBy          = VerifiedByTiergate
 	DefaultLogLevel            = "info"
 	DefaultLogFormat           = "json"
 	DefaultReader              = ReaderFast
+	DefaultTransport           = TransportOwn
 )
 
 // The readers of Authz.
 const (
 	ReaderFast  = "fast"
 	ReaderProto = "proto"
+)
+
+// The transports of Authz.
+const (
+	TransportOwn    = "tiergate"
+	TransportGRPCGo = "grpc-go"
 )
 
 // What Issuer.SenderConstrained says of tokens that are bound to no certificate.
@@ -118,6 +133,8 @@ func parse(file string, data []byte, base string, words Vocabulary) (*Settings, 
 	}
 	settings.setDefaults(document)
 	settings.Assertion.setDefaults(document)
+	settings.setSSFDefaults(document)
+	settings.setOutletDefaults()
 	c.settings(settings)
 	if problems = append(problems, c.problems...); len(problems) > 0 {
 		return nil, problems.Sorted()
@@ -135,6 +152,7 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	orDefault(&s.Log.Level, DefaultLogLevel)
 	orDefault(&s.Log.Format, DefaultLogFormat)
 	orDefault(&s.Authz.Reader, DefaultReader)
+	orDefault(&s.Authz.Transport, DefaultTransport)
 	if !written.Has("ingest.maxBodyBytes") {
 		s.Ingest.MaxBody = DefaultMaxBody
 	}
@@ -147,28 +165,43 @@ func (s *Settings) setDefaults(written *strictyaml.Document) {
 	if !written.Has("envoy.checkTimeout") {
 		s.Envoy.CheckTimeout = DefaultCheckTimeout
 	}
-	if s.Identity.Devices != nil {
-		orDefault(&s.Identity.Devices.Bind, DefaultBind)
+	if a := s.Ingest.Approvals; a != nil && !written.Has("ingest.approvals.rate") {
+		a.Rate = DefaultApprovalsRate
 	}
 	if r := s.Store.Redis; r != nil && r.Seal != nil && !written.Has("store.redis.seal.checkpointMaxAge") {
 		r.Seal.CheckpointMaxAge = DefaultCheckpointMaxAge
 	}
-	if !written.Has("identity.dpopWindow") {
-		s.Identity.DPoPWindow = DefaultDPoPWindow
-	}
-	if s.Identity.JWTSVIDs != nil && !written.Has("identity.jwtSVIDs.leeway") {
-		s.Identity.JWTSVIDs.Leeway = DefaultLeeway
-	}
 	for i := range s.Sources {
 		s.Sources[i].setDefaults(written, fmt.Sprintf("sources[%d]", i))
 	}
-	for i := range s.Identity.Issuers {
-		issuer := &s.Identity.Issuers[i]
+	s.Identity.setDefaults(written)
+}
+
+func (x *Identity) setDefaults(written *strictyaml.Document) {
+	if x.Devices != nil {
+		orDefault(&x.Devices.Bind, DefaultBind)
+	}
+	if !written.Has("identity.revocationsStale") {
+		x.RevocationsStale = DefaultRevocationsStale
+	}
+	if !written.Has("identity.dpopWindow") {
+		x.DPoPWindow = DefaultDPoPWindow
+	}
+	if !written.Has("identity.sessionLife") {
+		x.SessionLife = DefaultSessionLife
+	}
+	if x.JWTSVIDs != nil && !written.Has("identity.jwtSVIDs.leeway") {
+		x.JWTSVIDs.Leeway = DefaultLeeway
+	}
+	for i := range x.Issuers {
+		issuer := &x.Issuers[i]
 		orDefault(&issuer.Claims.User, DefaultUserClaim)
 		orDefault(&issuer.Claims.Groups, DefaultGroupsClaim)
 		orDefault(&issuer.Claims.ACR, DefaultACRClaim)
 		orDefault(&issuer.Claims.AMR, DefaultAMRClaim)
 		orDefault(&issuer.Claims.AuthTime, DefaultAuthTimeClaim)
+		orDefault(&issuer.Claims.Session, DefaultSessionClaim)
+		orDefault(&issuer.AuthTime, DefaultAuthTime)
 		orDefault(&issuer.SenderConstrained, DefaultSenderConstrained)
 		orDefault(&issuer.VerifiedBy, DefaultVerifiedBy)
 		if issuer.JWKSURL != "" && !written.Has(fmt.Sprintf("identity.issuers[%d].jwksStale", i)) {

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is said now as what should be said")
 
-var words = config.Vocabulary{Attributes: []string{"disk_encryption", "enrolled_user", "os_version", "platform"}}
+var words = config.Vocabulary{Attributes: []string{"disk_encryption", "enrolled_user", "os_version", "platform"}, Path: onePath}
 
 // site is a directory with the files that settings name.
 func site(t *testing.T, settings []byte) (dir, file string) {
@@ -31,7 +31,7 @@ func site(t *testing.T, settings []byte) (dir, file string) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"policy", "links", "bin"} {
+	for _, name := range []string{"policy", "links", "bin", "texts"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -60,6 +60,8 @@ func TestLoadEveryField(t *testing.T) {
 	pair := config.KeyPair{CertFile: at("ca.pem"), KeyFile: at("key.pem")}
 	want := &config.Settings{
 		RuntimeDir: at("run"),
+		Answers:    config.Answers{Dir: at("texts")},
+		Census:     config.Census{Off: true, Name: "edge-1", Every: time.Minute},
 		Policy:     config.Policy{Dir: at("policy"), History: config.PolicyHistory{Dir: at("kept"), Keep: 5}},
 		Store: config.Store{Redis: &config.RedisStore{
 			Address: "127.0.0.1:6379", Username: "tiergate", PasswordFile: at("secret"), CAFile: at("ca.pem"),
@@ -72,7 +74,8 @@ func TestLoadEveryField(t *testing.T) {
 				{Name: "partner.example"}},
 			WorkloadAPI: &config.WorkloadAPI{Socket: at("agent/api.sock")},
 			JWTSVIDs:    &config.JWTSVIDs{Audiences: []string{"tiergate", "spiffe://acme.example/tiergate"}},
-			DPoPWindow:  5 * time.Minute,
+			DPoPWindow:  5 * time.Minute, RevocationsStale: 2 * time.Hour,
+			SessionLife: 1440 * time.Hour,
 			Devices: &config.Devices{BundleFile: at("ca.pem"), Bind: "serialNumber",
 				IgnoreURINames: []string{"tag:microsoft.com,2022-09-14:sid:"}},
 			Forwarders: []string{"spiffe://acme.example/gateway", "spiffe://acme.example/ns/*/sa/edge",
@@ -82,43 +85,50 @@ func TestLoadEveryField(t *testing.T) {
 				Algorithms: []string{"ES256", "EdDSA"}, JWKSFile: at("jwks.json"), Type: "at+jwt", Leeway: 0,
 				SenderConstrained: "required",
 				Claims: config.Claims{User: "email", Groups: "https://acme.example/roles", ACR: "urn:acr", AMR: "methods",
-					AuthTime: "login_at", Email: "email"},
+					AuthTime: "login_at", Session: "session_state", Email: "email"},
 				Device:     &config.DeviceClaim{Claim: "device_id", Names: "directory", Bearer: true},
-				VerifiedBy: "tiergate",
+				VerifiedBy: "tiergate", AuthTime: "login",
 			}, {
 				Name: "partner", Issuer: "http://127.0.0.1:8081", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSFile: at("jwks.json"), Leeway: 30 * time.Second,
 				SenderConstrained: "optional",
-				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
-				Device:            &config.DeviceClaim{Claim: "serial", Names: "serial"}, VerifiedBy: "envoy",
+				Claims:            config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time", Session: "sid"},
+				Device:            &config.DeviceClaim{Claim: "serial", Names: "serial"}, VerifiedBy: "envoy", AuthTime: "refreshed",
 			}, {
 				Name: "cedar", Issuer: "https://login.cedar.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSURL: "https://login.cedar.example/keys?tenant=acme",
 				JWKSCAFile: at("ca.pem"), JWKSStale: 0, Leeway: 30 * time.Second,
-				SenderConstrained: "optional", VerifiedBy: "tiergate",
-				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+				SenderConstrained: "optional", VerifiedBy: "tiergate", AuthTime: "refreshed",
+				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time", Session: "sid"},
 			}, {
 				Name: "birch", Issuer: "https://login.birch.example", Audiences: []string{"apps"},
 				Algorithms: []string{"ES256"}, JWKSURL: "http://localhost:8082/jwks", JWKSStale: 6 * time.Hour,
-				Leeway: 30 * time.Second, SenderConstrained: "optional", VerifiedBy: "tiergate",
-				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time"},
+				Leeway: 30 * time.Second, SenderConstrained: "optional", VerifiedBy: "tiergate", AuthTime: "refreshed",
+				Claims: config.Claims{User: "sub", Groups: "groups", ACR: "acr", AMR: "amr", AuthTime: "auth_time", Session: "sid"},
 			}},
 		},
 		Sources: append([]config.Source{{
 			Name: "mdm", Type: "standard", Attests: []string{"disk_encryption", "enrolled_user", "os_version"},
 			Every: 24 * time.Hour, EnrolledUser: &config.EnrolledUser{Issuer: "corp", Is: "subject"},
 			SecretFiles: []string{at("secret"), at("secret.old")},
-		}}, vendors(at)...),
+		}}, append(vendors(at), mapped(at)...)...),
+		SSF:     transmitters(at),
+		Outlets: outlets(at),
 		Ingest: config.Ingest{
 			Listen: "0.0.0.0:18090", Metrics: config.Metrics{Listen: "127.0.0.1:0"}, MaxBody: 2048,
 			MaxInbox: 500, MaxRemembered: 20000, Rate: 12, Links: at("links"),
+			Evidence: config.IngestEvidence{File: at("steps.jsonl"), MaxBytes: 1 << 20, Keep: 3},
+			Approvals: &config.Approvals{Listen: "0.0.0.0:18092", TLS: config.CertificateFiles{CertFile: at("ca.pem"), KeyFile: at("key.pem")},
+				ClientCAFile: at("ca.pem"), Certificates: "spiffe", Issuers: []string{"corp"}, Audiences: []string{"tiergate-approvals"},
+				MaxLogin: 8 * time.Hour, Rate: 5},
 		},
 		Metrics: config.Metrics{Listen: "[::1]:9000"},
-		Authz: config.Authz{Reader: "proto", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",
+		Authz: config.Authz{Reader: "proto", Transport: "grpc-go", Listen: &config.MutualTLS{Address: "10.0.0.7:9001",
 			Envoys: []string{"spiffe://mesh.example/envoy", "spiffe://partner.example/edge/*"}}},
 		Assertion: &config.Assertion{Issuer: "https://gateway.acme.example", Lifetime: 30 * time.Second, RotateEvery: 24 * time.Hour,
 			KeyFiles: []string{at("assert.key"), at("assert.old.key")}, Listen: "10.0.0.7:9003",
 			TLS: &config.CertificateFiles{CertFile: at("ca.pem"), KeyFile: at("key.pem")}},
+		Login: &config.Login{KeyFile: at("secret")},
 		Envoy: config.Envoy{
 			Listeners: []config.Listener{
 				{Name: "employees", Address: "127.0.0.1:8443", TLS: pair, ClientCAFile: at("ca.pem"),
@@ -157,13 +167,14 @@ func TestDefaults(t *testing.T) {
 			Policy:     config.Policy{History: config.PolicyHistory{Dir: want + "/policies", Keep: 20}},
 			Store:      config.Store{Embedded: &config.EmbeddedStore{File: filepath.Join(dir, "tiergate.db")}},
 			Identity: config.Identity{Devices: &config.Devices{BundleFile: filepath.Join(dir, "ca.pem"), Bind: "certificate"},
-				DPoPWindow: time.Minute},
+				DPoPWindow: time.Minute, SessionLife: 720 * time.Hour, RevocationsStale: time.Hour},
 			Ingest: config.Ingest{
 				Listen: "127.0.0.1:8090", Metrics: config.Metrics{Listen: "127.0.0.1:9465"}, MaxBody: 1 << 20,
 				MaxInbox: 100_000, MaxRemembered: 1_000_000,
 			},
 			Metrics: config.Metrics{Listen: "127.0.0.1:9464"},
-			Authz:   config.Authz{Reader: "fast"},
+			Authz:   config.Authz{Reader: "fast", Transport: "tiergate"},
+			Census:  config.Census{Every: 30 * time.Second},
 			Envoy:   config.Envoy{CheckTimeout: 250 * time.Millisecond},
 			Log:     config.Log{Level: "info", Format: "json"},
 		}, got); diff != "" {

@@ -12,14 +12,20 @@ type Settings struct {
 	Store      Store    `yaml:"store"`
 	Identity   Identity `yaml:"identity,omitempty"`
 	Sources    []Source `yaml:"sources,omitempty"`
+	SSF        []SSF    `yaml:"ssf,omitempty"`
+	Outlets    []Outlet `yaml:"outlets,omitempty"` // where findings are told
 	Ingest     Ingest   `yaml:"ingest,omitempty"`
 	Metrics    Metrics  `yaml:"metrics,omitempty"`
 	Authz      Authz    `yaml:"authz,omitempty"`
 	// Assertion has upstreams told who calls in a way that they can verify.
 	Assertion *Assertion `yaml:"assertion,omitempty"`
-	Evidence  Evidence   `yaml:"evidence,omitempty"`
-	Envoy     Envoy      `yaml:"envoy,omitempty"`
-	Log       Log        `yaml:"log,omitempty"`
+	// Login is shared with the login application of routes that have one.
+	Login    *Login   `yaml:"login,omitempty"`
+	Evidence Evidence `yaml:"evidence,omitempty"`
+	Answers  Answers  `yaml:"answers,omitempty"`
+	Census   Census   `yaml:"census,omitempty"`
+	Envoy    Envoy    `yaml:"envoy,omitempty"`
+	Log      Log      `yaml:"log,omitempty"`
 }
 
 // Policy says where the policy directory is, and where `serve` keeps what was in force.
@@ -96,9 +102,15 @@ type Identity struct {
 	WorkloadAPI *WorkloadAPI `yaml:"workloadAPI,omitempty"`
 	// JWTSVIDs lets workloads show a JWT-SVID; without it none counts. Its keys come from the Workload API.
 	JWTSVIDs *JWTSVIDs `yaml:"jwtSVIDs,omitempty"`
+	// SessionLife is the longest for which a session of any issuer may not be used and still go on there, as with a refresh
+	// token: so long is remembered when it was first seen (Issuer.AuthTime). 1h to 8760h, default 720h.
+	SessionLife time.Duration `yaml:"sessionLife,omitempty"`
 	// DPoPWindow is how old a DPoP proof may be, and for how long its jti is remembered (RFC 9449, section 11.1): 5s to 5m,
 	// default 1m. The port of a proof's htu is not compared: Envoy takes it off the host (strip_any_host_port).
 	DPoPWindow time.Duration `yaml:"dpopWindow,omitempty"`
+	// RevocationsStale is for how long users are admitted while nobody can tell what has ended of their logins since, because
+	// the store is out of reach; after that they are answered 503. 5s to 24h, default 1h.
+	RevocationsStale time.Duration `yaml:"revocationsStale,omitempty"`
 }
 
 // WorkloadAPI is a SPIFFE Workload API, such as a SPIRE agent's.
@@ -163,6 +175,12 @@ type Issuer struct {
 	// signatures, and tiergate takes a token only with that filter's word on the very same claims. Everything else that is
 	// said here of a token is checked by tiergate under both.
 	VerifiedBy string `yaml:"verifiedBy,omitempty"`
+	// AuthTime says what moves the auth_time of this issuer's tokens: "login" (a login with a factor and nothing else), or
+	// "refreshed" (also what takes none, such as a refreshed token; the default, since it is safe whatever the issuer does), or
+	// "never" (it stays that of the session's first login, or is not written). Under the last two a process remembers in the
+	// store when a session, and each acr and amr in it, was first seen, and a login is never fresher than that. See
+	// authz/token/README.md for the usual providers.
+	AuthTime string `yaml:"authTime,omitempty"`
 }
 
 // DeviceClaim says what a token says of the device that it is used on.
@@ -183,6 +201,9 @@ type Claims struct {
 	ACR      string `yaml:"acr,omitempty"`      // a text, how strong the login was; default acr
 	AMR      string `yaml:"amr,omitempty"`      // an array of at most 32 texts, or one: how the user logged in; default amr
 	AuthTime string `yaml:"authTime,omitempty"` // seconds since 1970, when the user logged in; default auth_time
+	// Session is a text of 1 to 256 bytes: the session in which the user logged in; default sid. It need not be there, but
+	// without it no second login is told from the first where Issuer.AuthTime is refreshed.
+	Session string `yaml:"session,omitempty"`
 	// Email is a text of 1 to 256 bytes, for comparison with what MDMs call the user; default none. A token that says
 	// email_verified: false has none.
 	Email string `yaml:"email,omitempty"`
@@ -191,7 +212,7 @@ type Claims struct {
 // Source is where facts come from.
 type Source struct {
 	Name    string   `yaml:"name"`
-	Type    string   `yaml:"type"`    // standard, jamf or fleet
+	Type    string   `yaml:"type"`    // standard, mapping, jamf, fleet …: the README lists them
 	Attests []string `yaml:"attests"` // the attributes that it may state; others are dropped and counted
 	// Every is the longest that this source takes to report a device again, for instance 24h for a daily inventory. A policy
 	// that wants fresher facts than its sources deliver is then refused. Default: not known, and not judged.
@@ -206,8 +227,22 @@ type Source struct {
 	Webhook *Webhook `yaml:"webhook,omitempty"`
 	API     *API     `yaml:"api,omitempty"`
 	Sync    *Sync    `yaml:"sync,omitempty"`
-	Jamf    *Jamf    `yaml:"jamf,omitempty"`  // of type jamf
-	Fleet   *Fleet   `yaml:"fleet,omitempty"` // of type fleet
+	// CloudEvents is for sources that take the envelope: standard, mapping.
+	CloudEvents *CloudEvents `yaml:"cloudEvents,omitempty"`
+	Mapping     *Mapping     `yaml:"mapping,omitempty"` // of type mapping
+	SentinelOne *SentinelOne `yaml:"sentinelone,omitempty"`
+	Jamf        *Jamf        `yaml:"jamf,omitempty"`        // of type jamf
+	Fleet       *Fleet       `yaml:"fleet,omitempty"`       // of type fleet
+	Kolide      *Kolide      `yaml:"kolide,omitempty"`      // of type kolide
+	Google      *Google      `yaml:"google,omitempty"`      // of type google
+	CrowdStrike *CrowdStrike `yaml:"crowdstrike,omitempty"` // of type crowdstrike
+	Intune      *Intune      `yaml:"intune,omitempty"`
+	Defender    *Defender    `yaml:"defender,omitempty"`
+	Kandji      *Kandji      `yaml:"kandji,omitempty"`
+	Okta        *Okta        `yaml:"okta,omitempty"`
+	Osquery     *Osquery     `yaml:"osquery,omitempty"`
+	// WorkspaceOne is of type workspace-one.
+	WorkspaceOne *WorkspaceOne `yaml:"workspaceOne,omitempty"`
 }
 
 // EnrolledUser says which claim of which issuer a source's word on a device's user is compared with.
@@ -232,6 +267,10 @@ type Ingest struct {
 	// Links is the directory of DeviceLink documents, which forbid or force that names belong to one device: see the package
 	// comment of config/linkfile. It is followed; a broken edit keeps the last good documents in force.
 	Links string `yaml:"links,omitempty"`
+	// Approvals is where people ask and approve. Default: over the admin socket alone.
+	Approvals *Approvals `yaml:"approvals,omitempty"`
+	// Evidence is where `tiergate ingest` records what people did about exceptions, grace and clearances.
+	Evidence IngestEvidence `yaml:"evidence,omitempty"`
 }
 
 // Metrics is where probes and metrics are served: /healthz /readyz /metrics. Default 127.0.0.1:9464, of ingest
@@ -246,6 +285,9 @@ type Authz struct {
 	// for requests and answers, at several times the cost). Both decide alike; proto is there for the case that fast is
 	// ever suspected of a fault.
 	Reader string `yaml:"reader,omitempty"`
+	// Transport: "tiergate" (our own server of gRPC over HTTP/2, package authz/unary; the default) or "grpc-go", at several
+	// times the cost. Both carry the same bytes; grpc-go is there for the case that ours is ever suspected of a fault.
+	Transport string `yaml:"transport,omitempty"`
 	// Listen answers Envoys over TCP too, besides the Unix socket.
 	Listen *MutualTLS `yaml:"listen,omitempty"`
 }
