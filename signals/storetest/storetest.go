@@ -89,6 +89,10 @@ func posture(device string, revision signals.Revision) signals.Posture {
 			fact("disk_encryption", signals.Bool(revision%2 == 0)), fact("edr_risk_score", signals.Number(-1.5)),
 			fact("os_version", signals.Text(`15.6 "é" <&>`)), fact("secure_boot", signals.Unknown),
 		},
+		Clearances: []signals.Clearance{
+			{Attribute: "compromised", Source: "edr", Until: at.Add(1), Name: "clearance-" + device},
+			{Attribute: "compromised", Source: "mdm", Until: at, Name: `of "two" people`},
+		},
 	}
 }
 
