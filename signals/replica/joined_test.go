@@ -74,7 +74,7 @@ func TestGoneIsSaid(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			got := ""
-			for _, h := range r.All() {
+			for _, h := range sorted(r.All()) {
 				one, ok := r.Device(h.Device)
 				got += fmt.Sprint(h.Device, h.Gone, ok && one.Gone == h.Gone, " ")
 			}

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/tiergate/tiergate/signals"
@@ -17,16 +16,16 @@ type Held struct {
 	Gone    bool
 }
 
-// All returns every device as they were at one instant, those that cannot be read or are gone too, sorted by id. It takes the memory
-// of three words for each; postures are unpacked by the caller, one by one.
+// All returns every device as they were at one instant, in no order, those that cannot be read or are gone too. It takes the
+// memory of six words for each; postures are unpacked by the caller, one by one. Changes wait for it, and lookups do not. Like
+// Each and Contested it must not be called by OnChange, OnRemove or Events.
 func (r *Replica) All() []Held {
-	r.mu.RLock()
+	r.applying.Lock()
+	defer r.applying.Unlock()
 	all := make([]Held, 0, len(r.devices))
 	for id, d := range r.devices {
 		all = append(all, Held{Device: id, Posture: d.posture, Corrupt: d.corrupt, Gone: d.gone})
 	}
-	r.mu.RUnlock()
-	slices.SortFunc(all, func(a, b Held) int { return cmp.Compare(a.Device, b.Device) })
 	return all
 }
 
@@ -54,8 +53,8 @@ func (r *Replica) Holders(alias signals.Alias) []signals.DeviceID {
 
 // Contested returns the names that several devices carry, with those.
 func (r *Replica) Contested() map[signals.Alias][]signals.DeviceID {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.applying.Lock()
+	defer r.applying.Unlock()
 	contested := map[signals.Alias][]signals.DeviceID{}
 	for alias, h := range r.aliases {
 		if len(h.others) > 0 {

@@ -1,14 +1,21 @@
 package replica
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/tiergate/tiergate/signals"
 )
 
-// What is held can be listed: sorted, the unreadable too, and who carries a name.
+func sorted(all []Held) []Held {
+	slices.SortFunc(all, func(a, b Held) int { return cmp.Compare(a.Device, b.Device) })
+	return all
+}
+
+// What is held can be listed: the unreadable too, and who carries a name.
 func TestAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -20,7 +27,7 @@ func TestAll(t *testing.T) {
 		f.spoil("c")
 		synctest.Wait()
 		var got []string
-		for _, h := range r.All() {
+		for _, h := range sorted(r.All()) {
 			got = append(got, fmt.Sprint(h.Device, h.Corrupt != nil, h.Posture != nil))
 		}
 		if fmt.Sprint(got) != "[afalse true bfalse true ctrue true]" {

@@ -181,18 +181,14 @@ func (r *Replica) asOf() time.Time {
 	return r.lostAt
 }
 
-// Each yields every posture that can be read, in no order, as they were at one instant. Each is made for the caller.
+// Each yields every posture that can be read, in no order, as they were at one instant: each in the memory of the one before.
 func (r *Replica) Each(yield func(*signals.Posture) bool) {
-	r.mu.RLock()
-	all := make([]*signals.Packed, 0, len(r.devices))
-	for _, d := range r.devices {
-		if d.corrupt == nil && !d.gone {
-			all = append(all, d.posture)
+	var posture signals.Posture
+	for _, h := range r.All() {
+		if h.Corrupt != nil || h.Gone {
+			continue
 		}
-	}
-	r.mu.RUnlock()
-	for _, p := range all {
-		if !yield(p.Posture()) {
+		if h.Posture.Unpack(&posture); !yield(&posture) {
 			return
 		}
 	}
