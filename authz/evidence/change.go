@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Change is a change of the policy in force. It stands among the decisions in the order in which it was told; a decision
-// that overtook it, or that it overtook, says by its own digest which policy it was made with.
+// Change is a change of the policy in force, or of what was granted beside it: then Policy is the one that it was judged by.
+// It stands among the decisions in the order in which it was told; a decision that overtook it, or that it overtook, says by
+// its own digest which policy it was made with.
 type Change struct {
 	At     time.Time  `json:"at"`
 	Kind   ChangeKind `json:"kind"`
@@ -20,6 +21,9 @@ type Change struct {
 	Kept   string `json:"kept,omitempty"`
 	Reason string `json:"reason,omitempty"` // as it was given
 	Ticket string `json:"ticket,omitempty"` // as it was given
+	// Step is what was done about an exception, a grace or a clearance (authz/approvals), and Name which one.
+	Step string `json:"step,omitempty"`
+	Name string `json:"name,omitempty"`
 }
 
 // ChangeKind is what kind of change it was.
@@ -30,12 +34,20 @@ const (
 	ChangeInForce  ChangeKind = "policy-in-force" // the policy directory, or at a start the pinned policy, is in force
 	ChangeRollback ChangeKind = "rollback"        // a kept policy is in force again, and pinned
 	ChangeRelease  ChangeKind = "release"         // a pinned policy gave way to the policy directory
+
+	ChangeException ChangeKind = "exception" // a step on an exception of run time
+	ChangeGrace     ChangeKind = "grace"     // a step on the grace of a silent device
+	ChangeClearance ChangeKind = "clearance" // a step on the clearance of an alarm
 )
 
 // check refuses a change that says nothing: who reads it must be able to rely on these.
 func (c *Change) check() error {
 	switch c.Kind {
 	case ChangeInForce, ChangeRollback, ChangeRelease:
+	case ChangeException, ChangeGrace, ChangeClearance:
+		if c.Step == "" || c.Name == "" {
+			return errors.New("a change of what was granted without step or name")
+		}
 	default:
 		return fmt.Errorf("a change of kind %q is not known; if a later tiergate wrote it, use that one", c.Kind)
 	}

@@ -92,18 +92,15 @@ func checkFile(path string, info fs.FileInfo) error {
 // lock claims the evidence file for this process. The lock is beside the file, which rotation renames, and ends with
 // the process.
 func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
+	f, err := Claim(path + ".lock")
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, ErrTaken):
+		return nil, fmt.Errorf("another process writes the evidence file %s; stop that one or set another evidence.file", path)
+	case errors.As(err, &at):
 		return nil, fmt.Errorf("the evidence file %s cannot be claimed: %w; "+
 			"see that its directory belongs to the user that runs tiergate", path, err)
-	}
-	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		f.Close()
-		return nil, fmt.Errorf("another process writes the evidence file %s; "+
-			"stop that one or set another evidence.file", path)
 	case err != nil:
-		f.Close()
 		return nil, fmt.Errorf("the evidence file %s cannot be claimed: %w", path, err)
 	}
 	return f, nil

@@ -14,7 +14,7 @@
 //
 // kind is policy-in-force, rollback or release (see ChangeKind); by is start, edit, or who asked over the admin socket;
 // before is empty at the start of a process; kept, reason and ticket are there if they say something. A change stands
-// behind the decisions that were told before it, but for those of tiers that demand a record, which overtake others; each
+// behind the decisions that were told before it, but for those that must be on record (Demanded), which overtake others; each
 // decision has the digest that it was made with. A tiergate that does not know changes says that it cannot read the line,
 // and reads on. Two more lines speak of others:
 //

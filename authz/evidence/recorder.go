@@ -169,11 +169,11 @@ func (r *Recorder) Stats() Stats {
 	return r.queue.stats
 }
 
-// Settle puts a decision on record and returns the verdict to stand by: the record's own, or Withheld of it where the
-// tier wants a record and none could be made in time. It clones what is a part of the message that was asked with; what
-// else the record refers to must never change.
+// Settle puts a decision on record and returns the verdict to stand by: the record's own, or Withheld of it where a record
+// is Demanded and none could be made in time. Without a Recorder only the tier's word demands one. It clones
+// what is a part of the message that was asked with; what else the record refers to must never change.
 func (r *Recorder) Settle(d *Record) policy.Verdict {
-	if d.Verdict.Evidence != policy.EvidenceRequired {
+	if !r.Waits(&d.Verdict) {
 		r.Record(d)
 		return d.Verdict
 	}
@@ -184,6 +184,11 @@ func (r *Recorder) Settle(d *Record) policy.Verdict {
 	refused.Verdict = Withheld(d.Verdict)
 	r.Record(&refused)
 	return refused.Verdict
+}
+
+// Waits tells whether Settle waits for the disk with a verdict.
+func (r *Recorder) Waits(v *policy.Verdict) bool {
+	return v.Evidence == policy.EvidenceRequired || r != nil && lenient(v)
 }
 
 // Record never blocks. It is false if there was no room, which is counted.

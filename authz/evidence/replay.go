@@ -10,12 +10,29 @@ import (
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
+// Demanded tells whether a verdict has to be on record where decisions are recorded: its tier says so, or it rests on an
+// exception or on grace, which are watched most closely while they run.
+func Demanded(v *policy.Verdict) bool { return v.Evidence == policy.EvidenceRequired || lenient(v) }
+
+// lenient tells whether an exception or grace excused something.
+func lenient(v *policy.Verdict) bool {
+	for i := range v.Waived {
+		if by := v.Waived[i].By; by == policy.WaivedByException || by == policy.WaivedByGrace {
+			return true
+		}
+	}
+	return false
+}
+
 // Withheld is what is answered in the place of a verdict that had to be on record and is not.
 func Withheld(v policy.Verdict) policy.Verdict {
+	detail := "the tier wants its decisions on record, and this one could not be recorded"
+	if v.Evidence != policy.EvidenceRequired {
+		detail = "what rests on an exception or on grace has to be on record, and this decision could not be recorded"
+	}
 	return policy.Verdict{
-		Outcome: policy.Deny, Reason: policy.ReasonEvidence,
-		Detail: "the tier wants its decisions on record, and this one could not be recorded",
-		Route:  v.Route, Tier: v.Tier, Policy: v.Policy, Contact: v.Contact, Upstream: v.Upstream, Evidence: v.Evidence,
+		Outcome: policy.Deny, Reason: policy.ReasonEvidence, Detail: detail,
+		Route: v.Route, Tier: v.Tier, Policy: v.Policy, Contact: v.Contact, Upstream: v.Upstream, Evidence: v.Evidence,
 	}
 }
 
@@ -42,7 +59,7 @@ func Replay(p *policy.Policy, r *Record) (verdict policy.Verdict, err error) {
 	}()
 	in := r.Input
 	verdict = p.Evaluate(&in)
-	if r.Verdict.Reason == policy.ReasonEvidence && verdict.Evidence == policy.EvidenceRequired {
+	if r.Verdict.Reason == policy.ReasonEvidence && Demanded(&verdict) {
 		verdict = Withheld(verdict)
 	}
 	return verdict, nil

@@ -42,7 +42,7 @@ func replayed(rt *rapid.T, p *policy.Policy, seen map[string]int) {
 	}
 	verdict := judge.Evaluate(&assessed)
 	given := verdict
-	if verdict.Evidence == policy.EvidenceRequired && rapid.IntRange(0, 5).Draw(rt, "not on record") == 5 {
+	if Demanded(&verdict) && rapid.IntRange(0, 5).Draw(rt, "not on record") == 5 {
 		given = Withheld(verdict)
 	}
 	var e encoder
