@@ -21,7 +21,7 @@ func (i *issuer) nameClaims() error {
 		name               *string
 	}{
 		{"user", "sub", &i.UserClaim}, {"groups", "groups", &i.GroupsClaim}, {"acr", "acr", &i.ACRClaim},
-		{"amr", "amr", &i.AMRClaim}, {"authTime", "auth_time", &i.AuthTimeClaim},
+		{"amr", "amr", &i.AMRClaim}, {"authTime", "auth_time", &i.AuthTimeClaim}, {"session", "sid", &i.SessionClaim},
 		{"email", "", &i.EmailClaim}, {"device", "", &i.DeviceClaim},
 	}
 	i.reads = slices.Clone(fixedClaims)

@@ -31,7 +31,7 @@ func TestClaimsAreFoundByTheirNames(t *testing.T) {
 	got, err := v.Verify(sign(corpEC, header(nil), with(claims(standard), named)), nobody, now)
 	want := &identity.User{Issuer: "corp", Name: "ana", Subject: "u-1", Groups: []string{"staff"}, ACR: "phr",
 		AMR: []string{"hwk"}, AuthTime: login,
-		Token: identity.Validity{NotBefore: now.Add(-time.Minute - leeway), NotAfter: now.Add(10*time.Minute + leeway)}}
+		Issued: now.Add(-time.Minute), Token: identity.Validity{NotBefore: now.Add(-time.Minute - leeway), NotAfter: now.Add(10*time.Minute + leeway)}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -41,6 +41,9 @@ func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identit
 	if user.Subject, err = name(claims, "sub"); err != nil {
 		return nil, err
 	}
+	if user.Session, err = i.session(claims); err != nil {
+		return nil, err
+	}
 	if user.Name, err = name(claims, i.UserClaim); err != nil {
 		return nil, err
 	}
@@ -61,7 +64,12 @@ func (i *issuer) user(claims map[string]json.RawMessage, at time.Time) (*identit
 	if user.Email, err = i.email(claims); err != nil {
 		return nil, err
 	}
-	user.Device, err = i.device(claims)
+	if user.Device, err = i.device(claims); err != nil {
+		return nil, err
+	}
+	user.Moves = i.moves()
+	user.SeenAs = seenAs(user)
+	user.Issued, _, err = instant(claims, "iat")
 	return user, err
 }
 

@@ -18,6 +18,9 @@ type Credential struct {
 	// Vouched are the wire bytes of the google.protobuf.Struct that Envoy's jwt_authn filter, programmed by us, left for
 	// this request; nil: none.
 	Vouched []byte
+	// Slow is called before anything is done that takes longer than some ten microseconds, such as judging a signature; nil:
+	// nobody needs to know.
+	Slow func()
 }
 
 // Scheme is how a token was sent. The zero Scheme is SchemeBearer.

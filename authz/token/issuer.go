@@ -52,7 +52,10 @@ type Issuer struct {
 	ACRClaim      string // a text, how strong the login was; "": acr
 	AMRClaim      string // an array of texts or one text, how the user logged in; "": amr
 	AuthTimeClaim string // seconds since 1970, when the user logged in; "": auth_time
+	SessionClaim  string // a text, the session in which the user logged in; "": sid
 	EmailClaim    string // a text, not believed where email_verified says otherwise; "": none. It may be UserClaim too
+	// AuthTime says what the issuer's auth_time is worth: AuthTimeLogin, AuthTimeRefreshed or AuthTimeNever; "": refreshed.
+	AuthTime AuthTime
 	// DeviceClaim is a text that names the user's device, as DeviceNames (serial, uuid, directory, certificate) says;
 	// "": none. It binds the request to the device only where the token is sender-constrained, or DeviceBearer takes it
 	// of any.
@@ -146,6 +149,9 @@ func checkIssuer(settings Issuer) (*issuer, error) {
 		if err := jwks.CheckKey(key); err != nil {
 			return nil, fmt.Errorf("key %d of its key set: %w", i+1, err)
 		}
+	}
+	if err := checked.checkAuthTime(); err != nil {
+		return nil, err
 	}
 	if err := checked.nameClaims(); err != nil {
 		return nil, err

@@ -104,7 +104,11 @@ func (v *Verifier) verifySVID(t *jws, at time.Time) (*belief, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &belief{proven: identity.Proven{Workload: id, Window: window}, window: window, ring: ring, keys: keys}, nil
+	shown, err := shownSVID(t.claims, window)
+	if err != nil {
+		return nil, err
+	}
+	return &belief{proven: identity.Proven{Workload: id, Window: window, SVID: shown}, window: window, ring: ring, keys: keys}, nil
 }
 
 // checkSVIDHeader follows the specification, section 2. A token without kid, which it leaves optional, is tried with

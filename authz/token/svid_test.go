@@ -65,8 +65,12 @@ func TestAJWTSVIDNamesAWorkload(t *testing.T) {
 			got, err := v.Judge(&token.Credential{Token: raw}, now)
 			want := identity.Proven{Workload: deployer,
 				Window: identity.Validity{NotBefore: now.Add(-10*time.Second - leeway), NotAfter: now.Add(5*time.Minute + leeway)}}
-			if err != nil || got.Proven != want || got.Once != (token.Once{}) {
+			shown := got.SVID
+			if got.SVID = nil; err != nil || got.Proven != want || got.Once != (token.Once{}) {
 				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+			if shown == nil || len(shown.Audiences) != 1 || !shown.Issued.Equal(now.Add(-10*time.Second)) || shown.Window != want.Window {
+				t.Errorf("%s: what it says besides is %+v", name, shown)
 			}
 		}
 	}

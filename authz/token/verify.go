@@ -44,6 +44,9 @@ var readHeaders = append([]string{"alg", "kid", "typ"}, refusedHeaders...)
 func (v *Verifier) Judge(c *Credential, at time.Time) (Proof, error) {
 	b, ok := v.believed.Get(c.Token)
 	if !ok || !b.holds(at) {
+		if c.Slow != nil {
+			c.Slow()
+		}
 		var err error
 		if b, err = v.verify(c.Token, c.Vouched, at); err != nil {
 			return Proof{}, err

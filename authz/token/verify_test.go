@@ -28,7 +28,7 @@ func TestVerifyUser(t *testing.T) {
 	}
 	want := &identity.User{Issuer: "corp", Name: "u-1", Subject: "u-1", Groups: []string{"staff", "eng"}, ACR: "phr",
 		AMR: []string{"hwk", "pin"}, AuthTime: login,
-		Token: identity.Validity{NotBefore: now.Add(-time.Minute - leeway), NotAfter: now.Add(10*time.Minute + leeway)}}
+		Issued: now.Add(-time.Minute), Token: identity.Validity{NotBefore: now.Add(-time.Minute - leeway), NotAfter: now.Add(10*time.Minute + leeway)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("user (-want +got):\n%s", diff)
 	}

@@ -75,14 +75,14 @@ func corpKeys() jose.JSONWebKeySet {
 
 func corp() token.Issuer {
 	return token.Issuer{Name: "corp", Issuer: corpURL, Audiences: []string{"tiergate", "https://app.acme.example"},
-		Algorithms: []string{"ES256", "RS256", "EdDSA"}, Keys: corpKeys(), Leeway: leeway}
+		Algorithms: []string{"ES256", "RS256", "EdDSA"}, Keys: corpKeys(), Leeway: leeway, AuthTime: token.AuthTimeLogin}
 }
 
 func partner() token.Issuer {
 	return token.Issuer{Name: "partner", Issuer: partnerURL, Audiences: []string{"tiergate"},
 		Algorithms: []string{"ES256"},
 		Keys:       jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: partnerEC.Public(), KeyID: "ec"}}}, Type: "at+jwt",
-		UserClaim: "email", GroupsClaim: "roles"}
+		UserClaim: "email", GroupsClaim: "roles", AuthTime: token.AuthTimeLogin}
 }
 
 func newVerifier(t testing.TB, issuers ...token.Issuer) *token.Verifier {
