@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/xds"
 	"github.com/tiergate/tiergate/xds/dump"
 )
@@ -45,21 +46,11 @@ func input(t *testing.T, dir string) xds.Input {
 			AuthzSocket: filepath.Join(dir, "authz.sock"), CheckTimeout: time.Second, AccessLog: filepath.Join(dir, "access.log"),
 			Client: &pair, UpstreamCA: ca,
 			Listeners: []xds.Listener{
-				{Name: "ingress", Address: freeAddress(t), Certificate: pair, ClientCA: ca},
-				{Name: "partners", Address: freeAddress(t), Audience: "partners", Certificate: pair, ClientCA: ca},
+				{Name: "ingress", Address: freeport.For(t), Certificate: pair, ClientCA: ca},
+				{Name: "partners", Address: freeport.For(t), Audience: "partners", Certificate: pair, ClientCA: ca},
 			},
 		},
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func workDir(t *testing.T) string {
@@ -84,7 +75,7 @@ func TestWhatTiergateWritesIsClean(t *testing.T) {
 		"as it comes":     func(*xds.Input) {},
 		"with forwarders": func(in *xds.Input) { in.Settings.Forwarders = true },
 		"with tokens":     func(in *xds.Input) { in.Settings.TokenIssuers = []xds.TokenIssuer{issuer} },
-		"with health":     func(in *xds.Input) { in.Settings.Health = freeAddress(t) },
+		"with health":     func(in *xds.Input) { in.Settings.Health = freeport.For(t) },
 		"with streamed access logs alone": func(in *xds.Input) {
 			in.Settings.AccessLog, in.Settings.AccessLogService = "", &xds.AccessLogService{Socket: filepath.Join(dir, "als.sock")}
 		},

@@ -61,7 +61,7 @@ type rule struct {
 }
 
 // rules are all there are, each code once.
-var rules = slices.Concat(placeRules, guardRules, wordRules, identityRules, pathRules, routeRules, tlsRules, transportRules,
+var rules = slices.Concat(placeRules, guardRules, corsRules, wordRules, identityRules, pathRules, routeRules, tlsRules, transportRules,
 	limitRules, processRules, logRules)
 
 // Check applies all rules; findings are sorted, the worst first, and each place stands once for each code.
