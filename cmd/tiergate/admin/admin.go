@@ -54,12 +54,15 @@ func Probes(ready Readiness, metrics http.Handler) http.Handler {
 	return mux
 }
 
-// Serve serves until ctx ends, then lets running requests finish for a bound.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+// Serve serves until ctx ends, then lets running requests finish for a bound. Options may change the server before.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, options ...func(*http.Server)) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnContext: withPeer,
+	}
+	for _, change := range options {
+		change(server)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -24,8 +24,10 @@ type Device struct {
 	WhyFault string           `json:"whyFault,omitempty"`
 	Contests []ingest.Contest `json:"contests,omitempty"` // that name this device
 	Facts    []DeviceFact     `json:"facts"`
-	Policy   string           `json:"policy,omitempty"` // digest; empty: none is in force
-	Standing *policy.Standing `json:"standing,omitempty"`
+	// Clearances are what counts no more of what was said, by the word of two people.
+	Clearances []DeviceClearance `json:"clearances,omitempty"`
+	Policy     string            `json:"policy,omitempty"` // digest; empty: none is in force
+	Standing   *policy.Standing  `json:"standing,omitempty"`
 }
 
 // DeviceName is one name, and who says that it is this device's.
@@ -33,6 +35,18 @@ type DeviceName struct {
 	Name signals.Alias    `json:"name"`
 	Said []ingest.Witness `json:"said,omitempty"`
 	// Fault says what speaks against the name: other devices carry it, or its claim is another's.
+	Fault string `json:"fault,omitempty"`
+}
+
+// DeviceClearance is a clearance of an alarm, and who is responsible for it.
+type DeviceClearance struct {
+	signals.Clearance
+	Asked    string    `json:"asked,omitempty"`
+	Approved string    `json:"approved,omitempty"`
+	At       time.Time `json:"at,omitzero"` // when it was approved
+	Reason   string    `json:"reason,omitempty"`
+	Ticket   string    `json:"ticket,omitempty"`
+	// Fault says why the record that says so cannot be read from here; the clearance itself is part of the posture.
 	Fault string `json:"fault,omitempty"`
 }
 
