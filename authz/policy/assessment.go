@@ -41,6 +41,7 @@ type vote struct {
 	agesAt int64 // ns since 1970; after this instant the vote is worth nothing
 	status Status
 	alarm  bool // the source's last known values fail, whatever it has said since and however old they are
+	known  bool // they decide the signal, whatever it has said since
 }
 
 // Assess judges a posture. It is pure: the same posture and policy give the same assessment.
@@ -64,8 +65,8 @@ func (p *Policy) Assess(posture *signals.Posture) *Assessment {
 	return a
 }
 
-// fits tells whether the assessment is of this policy and posture; a decision never mixes two generations.
-func (a *Assessment) fits(p *Policy, device signals.DeviceID, revision signals.Revision) bool {
+// Fits tells whether the assessment is of this policy and posture; a decision never mixes two generations. Nil fits none.
+func (a *Assessment) Fits(p *Policy, device signals.DeviceID, revision signals.Revision) bool {
 	return a != nil && a.policy == p && a.device == device && a.revision == revision
 }
 
@@ -148,7 +149,8 @@ func (v *variant) vote(view view, source string) vote {
 		ages = v.expression.lasting(slices.Compact(ageing), judge)
 	}
 	lastKnown := v.expression.judge(func(attribute string) signals.Value { return words[attribute].value })
-	return vote{source: unique.Make(source), status: status, alarm: lastKnown == StatusFailing, agesAt: ages}
+	return vote{source: unique.Make(source), status: status, alarm: lastKnown == StatusFailing, known: lastKnown != StatusUnknown,
+		agesAt: ages}
 }
 
 // fresh reports whether the vote counts at an instant. A fact exactly as old as it may be still does.

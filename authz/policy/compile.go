@@ -126,6 +126,7 @@ func (c *compiler) policy() *Policy {
 		routes[r.name] = r
 	}
 	c.compiledExceptions(routes)
+	p.logins = c.loginPages()
 	p.digest = digestOf([]any{c.spec, c.world, signals.Attributes()})
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/signals"
@@ -46,8 +47,10 @@ func (c *compiler) identities() {
 		entry   string
 	}
 	var claims []claim
+	records := map[string][]recordClaim{} // by SYSTEM/ID
 	for i := range c.spec.Identities {
 		d := &c.spec.Identities[i]
+		c.recordedAs(d, records)
 		c.owner(KindIdentity, d.Meta)
 		fault := func(field, message, help string) { c.fault(KindIdentity, d.Meta.Name, field, message, help) }
 		if !slices.Contains(identityTypes, d.Type) {
@@ -58,6 +61,10 @@ func (c *compiler) identities() {
 		}
 		if d.ReviewBy.IsZero() {
 			fault("spec.reviewBy", "the entry has no date of review", "reviewBy: 2027-03-01")
+		}
+		if b := d.Credentials; b != nil && (b.MaxAge <= 0 || b.MaxAge > MaxCredentialAge) {
+			fault("spec.credentials.maxAge", fmt.Sprintf("credentials may be %s old; more than 0 and at most 366d can be said", b.MaxAge),
+				fmt.Sprintf("credentials: {maxAge: %dd}, or leave it out: that is usual for the type", d.Type.CredentialMaxAge()/(24*time.Hour)))
 		}
 		if d.Type == IdentityOfWorkload && len(d.SPIFFEIDs) == 0 {
 			fault("spec.spiffeIDs", "a workload is known by its SPIFFE IDs", `spiffeIDs: ["spiffe://example.org/ns/ci/sa/deployer"]`)
@@ -75,6 +82,30 @@ func (c *compiler) identities() {
 			}
 			claims = append(claims, claim{pattern, d.Meta.Name})
 		}
+	}
+}
+
+// recordClaim is one line of an entry's recordedAs.
+type recordClaim struct {
+	Recorded
+	entry string
+}
+
+// recordedAs checks where other systems record an identity: that, too, has one entry.
+func (c *compiler) recordedAs(d *Identity, records map[string][]recordClaim) {
+	for j, text := range d.RecordedAs {
+		field := fmt.Sprintf("spec.recordedAs[%d]", j)
+		r, err := ParseRecorded(text)
+		if err != nil {
+			c.fault(KindIdentity, d.Meta.Name, field, err.Error(), "recordedAs: [cloud-iam/ID], or [cloud-iam@PART/ID] of one part of it")
+			continue
+		}
+		key := r.System + "/" + r.ID
+		if k := slices.IndexFunc(records[key], func(c recordClaim) bool { return c.Overlaps(r) }); k >= 0 {
+			c.fault(KindIdentity, d.Meta.Name, field, fmt.Sprintf("identity %q already stands for %s", records[key][k].entry, text),
+				"one identity has one entry, and so one owner")
+		}
+		records[key] = append(records[key], recordClaim{r, d.Meta.Name})
 	}
 }
 
@@ -106,10 +137,42 @@ func (c *compiler) monitors() {
 			c.unknown(KindMonitor, m.Meta.Name, "spec.assign", fmt.Sprintf("%q is no team", m.Assign), m.Assign,
 				slices.Sorted(maps.Keys(c.teams)), "the teams stand in the Governance document")
 		}
+		c.thresholds(m)
+		c.tell(m)
 		for j, audience := range m.Audiences {
 			c.refer(KindMonitor, m.Meta.Name, fmt.Sprintf("spec.audiences[%d]", j), KindAudience, audience)
 		}
 	}
+}
+
+// tell checks the outlets that a monitor names, as far as the settings that are known have any.
+func (c *compiler) tell(m *Monitor) {
+	for j, name := range m.Tell {
+		field := fmt.Sprintf("spec.tell[%d]", j)
+		if slices.Contains(m.Tell[:j], name) {
+			c.fault(KindMonitor, m.Meta.Name, field, fmt.Sprintf("%s is listed twice", name), "remove one")
+		}
+		if c.world.Outlets != nil && !slices.Contains(c.world.Outlets, name) {
+			c.unknown(KindMonitor, m.Meta.Name, field, fmt.Sprintf("the settings have no outlet %q", name), name, c.world.Outlets,
+				"write it into the settings (outlets), or correct the name")
+		}
+	}
+}
+
+// thresholds checks the numbers of a monitor: each must mean something for a kind that is watched.
+func (c *compiler) thresholds(m *Monitor) {
+	check := func(field string, value, most int, needs ...string) {
+		fault := func(message, help string) { c.fault(KindMonitor, m.Meta.Name, field, message, help) }
+		switch {
+		case value == 0:
+		case value < 0 || value > most:
+			fault(fmt.Sprintf("%d is out of reach", value), fmt.Sprintf("write a number from 1 to %d, or nothing for the default", most))
+		case !common(m.Watch, needs):
+			fault("it means nothing for what this monitor watches", "remove it, or watch any of "+joined(needs))
+		}
+	}
+	check("spec.share", m.Share, 100, "conflict", "drift", "exception-abuse")
+	check("spec.count", m.Count, 10000, "exception-abuse", "identity-misconfigured")
 }
 
 func joined[T ~string](words []T) string {

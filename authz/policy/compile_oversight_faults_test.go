@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 const ofIdentity, ofMonitor = "Identity/deployer spec.", "Monitor/drift spec."
 
@@ -33,6 +36,28 @@ func TestFaultsOfIdentities(t *testing.T) {
 			d.SPIFFEIDs = append(d.SPIFFEIDs, "spiffe://acme.example/ns/ci/sa/web")
 		})},
 	})
+	recorded := func(as ...string) func(*Spec) {
+		return func(s *Spec) { s.Identities[0].RecordedAs, s.Identities[1].RecordedAs = as[:1], as[1:] }
+	}
+	const first, other = ofIdentity + "recordedAs[0]", "Identity/signing-key spec.recordedAs[0]"
+	refuse(t, []broken{
+		{first, "it is not SYSTEM/ID", recorded("cloud-iam")}, {first, "it is not SYSTEM/ID", recorded("cloud-iam/")},
+		{first, `"mdm" is none of the systems`, recorded("mdm/x")}, {first, `"EU" is no part`, recorded("spire@EU/x")},
+		{first, `"" is no part`, recorded("spire@/x")}, {first, "no text of one line", recorded("spire/x\ny")},
+		{first, "longer than 1024", recorded("spire/" + strings.Repeat("x", 1025))},
+		{other, `"deployer" already stands for`, recorded("spire/x", "spire/x")},
+		{other, `"deployer" already stands for`, recorded("spire/x", "spire@eu/x")},
+		{other, `"deployer" already stands for`, recorded("spire@eu/x", "spire/x")},
+		{"Identity/signing-key spec.recordedAs[1]", `"signing-key" already stands for`, recorded("spire/x", "spire@eu/y", "spire@eu/y")},
+	})
+	for _, as := range [][]string{{"spire@eu/x", "spire@us/x"}, {"spire/x", "kubernetes/x"}, {"spire/x", "spire/y"},
+		{"cloud-iam/arn:aws:iam::1:user/a", "cloud-iam/a@b.example#1"}} {
+		spec := wholeSpec()
+		recorded(as...)(&spec)
+		if _, faults := New(spec, wholeWorld()); faults != nil {
+			t.Errorf("%q: %v", as, faults)
+		}
+	}
 	for _, id := range []string{"spiffe://acme.example/ns/ci/sa", "spiffe://acme.example/ns/ci/sa/a/b",
 		"spiffe://acme.example/ns/web/sa/**"} {
 		spec := wholeSpec()

@@ -37,6 +37,7 @@ func (c *compiler) governance() {
 			c.fault(KindGovernance, g.Meta.Name, "spec.teams."+name, fmt.Sprintf("team %q has no contact", name),
 				"contact: an address where the team answers")
 		}
+		c.approvers(g.Meta.Name, name, team.Approvers)
 	}
 	c.teams = g.Teams
 }

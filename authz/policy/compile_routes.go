@@ -19,6 +19,8 @@ func (c *compiler) compileRoutes() {
 		hosts := c.routeHosts(r)
 		c.webSocket(r)
 		compiled.token = c.token(r)
+		c.signIn(r)
+		c.cors(r)
 		c.routeReferences(r, compiled)
 		if err == nil {
 			c.collisions(compiled, hosts)
@@ -28,7 +30,9 @@ func (c *compiler) compileRoutes() {
 	}
 	c.table = newTable(c.routes, c.hosts)
 	c.shadowed()
+	c.loginCircles()
 	c.isolationShared()
+	c.fallbacks()
 }
 
 // shadowed reports routes that can never match: {name} goes before *, so a pattern with * is never reached where one with

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -145,6 +147,55 @@ func TestFaultsOfStricter(t *testing.T) {
 			}
 		})},
 	})
+}
+
+// What a workload steps up with is a JWT-SVID and nothing else, which the settings must take.
+func TestFaultsOfWorkloadsThatStepUp(t *testing.T) {
+	t.Parallel()
+	ofWorkload := func(d StepUpDemand) func(*Spec) {
+		return func(s *Spec) {
+			*s = Spec{Governance: s.Governance, Tiers: []Tier{{Meta: s.Tiers[0].Meta, Identify: IdentifyWorkload, StepUp: &d}}}
+		}
+	}
+	svid := func(age time.Duration, audience string) StepUpDemand {
+		return StepUpDemand{SVID: &SVIDDemand{age, audience}}
+	}
+	both, signals := svid(time.Minute, "deploy"), svid(time.Minute, "deploy")
+	both.MaxAge, signals.When = time.Hour, StepUpSignals
+	world := World{SVIDAudiences: []string{"deploy", "tiergate"}}
+	for _, c := range []struct {
+		field, message string
+		world          World
+		change         func(*Spec)
+	}{
+		{"stepUp", "no login", world, ofWorkload(StepUpDemand{ACR: []string{"phr"}})},
+		{"stepUp", "no login", world, ofWorkload(StepUpDemand{})},
+		{"stepUp", "no login", world, ofWorkload(both)},
+		{"stepUp.when", "no signal is named", world, ofWorkload(signals)},
+		{"stepUp.svid.maxAge", "as fresh as", world, ofWorkload(svid(time.Second-1, "deploy"))},
+		{"stepUp.svid.audience", "names no audience", world, ofWorkload(svid(time.Minute, ""))},
+		{"stepUp.svid.audience", "cannot be sent", world, ofWorkload(svid(time.Minute, `a"b`))},
+		{"stepUp.svid.audience", `for audience "deploi"`, world, ofWorkload(svid(time.Minute, "deploi"))},
+		{"stepUp.svid", "take no JWT-SVID", World{SVIDAudiences: []string{}}, ofWorkload(svid(time.Minute, "deploy"))},
+		{"stepUp.svid", "a user shows a login", World{}, func(s *Spec) { s.Tiers[0].StepUp.SVID = &SVIDDemand{time.Minute, "deploy"} }},
+	} {
+		spec := wholeSpec()
+		c.change(&spec)
+		_, faults := New(spec, c.world)
+		if len(faults) == 0 || !slices.ContainsFunc(faults, func(f Fault) bool {
+			return f.Field == "spec."+c.field && strings.Contains(f.Message, c.message) && f.Help != ""
+		}) {
+			t.Errorf("%s %s: %+v", c.field, c.message, faults)
+		}
+	}
+	spec := wholeSpec()
+	ofWorkload(svid(time.Minute, "deploy"))(&spec)
+	for _, w := range []World{world, {}} {
+		_, faults := New(spec, w)
+		if faults = slices.DeleteFunc(faults, func(f Fault) bool { return f.Field == "metadata.name" }); len(faults) != 0 { // no route
+			t.Errorf("a right one: %+v", faults)
+		}
+	}
 }
 
 // Without the settings nothing is said about what they would say; with them, a tier must be able to keep its word.

@@ -24,7 +24,8 @@ func (c *compiler) compileTiers() {
 		c.tierBounds(t)
 		c.tierWords(t)
 		compiled := tier{name: t.Meta.Name, contact: c.teams[t.Meta.Owner].Contact, identify: t.Identify,
-			monitor: t.Mode == ModeMonitor, evidence: t.Evidence, recheck: t.RecheckEvery, enrolled: c.tierEnrolled(t)}
+			monitor: t.Mode == ModeMonitor, evidence: t.Evidence, recheck: t.RecheckEvery, enrolled: c.tierEnrolled(t),
+			tells: c.tierTells(t)}
 		if t.Grace != nil {
 			compiled.grace = *t.Grace
 		}
@@ -106,50 +107,6 @@ func (l *tierLists) tightens(s *signal, maxAge time.Duration, field string) {
 			return
 		}
 	}
-}
-
-func (l *tierLists) login(field string, d *StepUpDemand) {
-	switch {
-	case l.tier.Identify == IdentifyWorkload:
-		l.fault(field, "a workload has no login to step up", "remove stepUp, or identify: user or user+device")
-	case len(d.ACR)+len(d.AMR) == 0 && d.MaxAge == 0:
-		l.fault(field, "stepUp asks for no login", "set acr, amr or maxAge")
-	case d.MaxAge != 0 && d.MaxAge < time.Second:
-		l.fault(field+".maxAge", fmt.Sprintf("no login is as fresh as %s", written(d.MaxAge)), "write 1s or more")
-	}
-	switch d.When {
-	case "", StepUpAlways:
-	case StepUpSignals:
-		if len(d.Signals) == 0 {
-			l.fault(field+".when", "when: signals, and no signal is named", "signals: [NAME], or when: always")
-		}
-	default:
-		l.fault(field+".when", fmt.Sprintf("when is %q", d.When), "write always or signals")
-	}
-	l.words(field+".acr", d.ACR)
-	l.words(field+".amr", d.AMR)
-}
-
-// words checks the values of a challenge: they are sent to clients, separated by blanks, in a quoted string.
-func (l *tierLists) words(field string, words []string) {
-	for i, word := range words {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		if !isChallengeWord(word) {
-			l.fault(at, fmt.Sprintf("%q cannot be sent in a challenge", word), "use visible ASCII without blanks, quotes and backslashes")
-		}
-		if slices.Contains(words[:i], word) {
-			l.fault(at, fmt.Sprintf("%q is listed twice", word), "remove one")
-		}
-	}
-}
-
-func isChallengeWord(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (c *compiler) tierBounds(t *Tier) {

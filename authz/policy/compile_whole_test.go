@@ -33,7 +33,7 @@ func wholeSpec() Spec {
 			SPIFFEIDs:  []string{"spiffe://acme.example/ns/ci/sa/*"},
 			RecordedIn: "ci-cd", ReviewBy: Date{noon}},
 		{Meta: Meta{Name: "signing-key", Owner: "iam"}, Type: IdentityOfKey, RecordedIn: "secret-manager",
-			ReviewBy: Date{noon}},
+			RecordedAs: []string{"secret-manager/payroll/signing-key", "cloud-iam@aws-prod/arn:aws:iam::1:user/signer"}, ReviewBy: Date{noon}},
 	}
 	s.Exceptions = []Exception{loaner("disk-encrypted", "firewall-on")}
 	s.Monitors = []Monitor{{Meta: Meta{Name: "drift", Owner: "secops"}, Watch: []string{"drift", "conflict"},

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/signals"
@@ -28,7 +29,7 @@ func (p *Policy) evaluate(in *Input) (v Verdict, h hearing) {
 	}
 	tier := &p.tiers[route.tier]
 	v = Verdict{Route: route.name, Tier: tier.name, Policy: p.digest, Contact: tier.contact, Upstream: leadsTo(in.Request.Chosen, route),
-		Evidence: tier.evidence, Token: route.token}
+		Evidence: tier.evidence, Token: route.token, Tells: tier.tells}
 	assessment := p.assessment(&in.Device)
 	h = hearing{policy: p, route: route, tier: tier, in: in, assessment: assessment, at: nanos(in.At), ends: never}
 	h.applicable()
@@ -45,6 +46,7 @@ func (p *Policy) evaluate(in *Input) (v Verdict, h hearing) {
 	if device {
 		if v.Reason, v.Detail = gap(&in.Device, assessment); v.Reason != ReasonUndecided {
 			h.monitorGap(&v)
+			h.offer(&v)
 			return v, h
 		}
 		if v.Reason, v.Detail = h.enrolled(); v.Reason != ReasonUndecided {
@@ -52,6 +54,7 @@ func (p *Policy) evaluate(in *Input) (v Verdict, h hearing) {
 		}
 	}
 	h.judge(&v)
+	h.offer(&v)
 	return v, h
 }
 
@@ -84,6 +87,9 @@ func (p *Policy) route(in *Input) (*route, Verdict) {
 	}
 	if detail := mismatch(in.Request.Chosen, r); detail != "" {
 		return refuse(ReasonRouteMismatch, detail)
+	}
+	if detail, closed := r.closed(in.At); closed {
+		return refuse(ReasonNoRoute, detail)
 	}
 	return r, Verdict{}
 }
@@ -148,10 +154,18 @@ func describeDoubts(doubts []identity.Doubt) string {
 func identified(t *tier, in *Input, device bool) (Reason, string) {
 	s := &in.Subject
 	switch {
+	case s.User != nil && s.Risk != nil: // before what ended: no login would help
+		return ReasonUserRisk, "the risk of the user is " + s.Risk.Level + " since " + s.Risk.At.UTC().Format(time.RFC3339) + ": " +
+			s.Risk.Reason + " (event " + s.Risk.Event + ")"
+	case s.User != nil && s.Ended != nil:
+		return ReasonSessionRevoked, "the login counts no longer: " + s.Ended.Reason + " of " + s.Ended.At.UTC().Format(time.RFC3339) +
+			" (event " + s.Ended.Event + ")"
 	case expectsCertificate(s) && !s.Certificate.Covers(in.At):
 		return ReasonIdentityExpired, "the peer certificate is valid from " + s.Certificate.String()
 	case s.WorkloadToken != identity.Validity{} && !s.WorkloadToken.Covers(in.At):
 		return ReasonIdentityExpired, "the JWT-SVID is valid from " + s.WorkloadToken.String()
+	case s.SVID != nil && !s.SVID.Window.Covers(in.At):
+		return ReasonIdentityExpired, "the JWT-SVID is valid from " + s.SVID.Window.String()
 	case s.User != nil && !s.User.Token.Covers(in.At):
 		return ReasonIdentityExpired, "the token is valid from " + s.User.Token.String()
 	case t.identify == IdentifyWorkload && s.Workload == "":
@@ -178,7 +192,7 @@ func (p *Policy) assessment(d *Device) *Assessment {
 	switch {
 	case !known:
 		return nil
-	case d.Assessment.fits(p, device, revision):
+	case d.Assessment.Fits(p, device, revision):
 		return d.Assessment
 	case d.Posture == nil:
 		return p.Assess(d.Packed.Posture())

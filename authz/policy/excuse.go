@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -19,6 +18,8 @@ type silence struct {
 	starts    int64  // ns since 1970; when the first required signal ages out, math.MaxInt64 if none ever does
 	unheard   string // a source that has told of no device since then
 	graceEnds int64  // ns since 1970
+	counted   int    // renewals that count
+	ended     bool   // graceEnds is when somebody ended it
 }
 
 // findSilence looks once. The clock starts at the instant at which the first signal that is required aged out.
@@ -49,19 +50,28 @@ func (h *hearing) findSilence() {
 		}
 	}
 	h.silence.proven = true
-	h.silence.graceEnds = graceEnds(starts, h.assessment.newest, h.at, h.grace, h.in.Device.Renewals)
+	h.silence.graceEnds, h.silence.counted = graceEnds(starts, h.assessment.newest, h.at, h.grace, h.in.Device.Renewals)
+	h.silence.end(h.in.Device.GraceEnded, h.assessment.newest)
+}
+
+// end ends a grace that somebody ended after the device's last word: that one only, and for every tier, also if what a tier
+// requires ages out only later. So no more is left of it, whatever is renewed then, until the device is heard of again.
+func (s *silence) end(ended time.Time, lastWord int64) {
+	if ended.IsZero() || nanos(ended) <= lastWord || nanos(ended) >= s.graceEnds {
+		return
+	}
+	s.graceEnds, s.ended = max(nanos(ended), s.starts), true
 }
 
 // graceEnds adds the renewals that count to a grace: each made since the device's last word and before the grace had ended, no
 // more than the tier allows. They do not count from the start of the grace: that is earlier the more a tier requires, and
 // then to require more could admit.
-func graceEnds(starts, lastWord, at int64, bound GraceBound, renewals []Renewal) int64 {
-	ends := after(starts, bound.Offline)
+func graceEnds(starts, lastWord, at int64, bound GraceBound, renewals []Renewal) (ends int64, count int) {
+	ends = after(starts, bound.Offline)
 	if len(renewals) == 0 || bound.Renewals == 0 {
-		return ends
+		return ends, 0
 	}
 	inOrder := slices.SortedFunc(slices.Values(renewals), func(a, b Renewal) int { return a.At.Compare(b.At) })
-	count := 0
 	for _, r := range inOrder {
 		made := nanos(r.At)
 		if count == bound.Renewals || made > at {
@@ -72,7 +82,7 @@ func graceEnds(starts, lastWord, at int64, bound GraceBound, renewals []Renewal)
 			ends = after(ends, bound.Offline)
 		}
 	}
-	return ends
+	return ends, count
 }
 
 // after adds without overflow.
@@ -120,58 +130,4 @@ func (h *hearing) coversDevice(devices []signals.Alias) bool {
 func (h *hearing) grantable(e *Exception) bool {
 	_, owned := h.policy.rules.teams[e.Meta.Owner]
 	return owned && isDocumentName(e.Meta.Name) && len(h.policy.rules.faults(e, h.in.Granted)) == 0
-}
-
-// loginSuffices judges the login of a user by what a tier wants of it. Freshness is the token's auth_time; exactly maxAge
-// old is fresh.
-func loginSuffices(d *StepUpDemand, in *Input) bool {
-	user := in.Subject.User
-	if user == nil {
-		return false
-	}
-	if len(d.ACR) > 0 && !slices.Contains(d.ACR, user.ACR) {
-		return false
-	}
-	if len(d.AMR) > 0 && !common(d.AMR, user.AMR) {
-		return false
-	}
-	if d.MaxAge == 0 {
-		return true
-	}
-	return !user.AuthTime.IsZero() && !user.AuthTime.After(in.At) && in.At.Sub(user.AuthTime) <= d.MaxAge
-}
-
-// harder joins two demands on a login: the shorter age, and the words that both accept; where they have none in common,
-// those of the later demand, which is the one for the subject's audience.
-func harder(c *Challenge, d *StepUpDemand) *Challenge {
-	if c == nil {
-		return &Challenge{ACR: d.ACR, AMR: d.AMR, MaxAge: d.MaxAge}
-	}
-	return &Challenge{ACR: both(c.ACR, d.ACR), AMR: both(c.AMR, d.AMR), MaxAge: cmp.Or(min(c.MaxAge, d.MaxAge), c.MaxAge, d.MaxAge)}
-}
-
-func both(a, b []string) []string {
-	switch shared := slices.DeleteFunc(slices.Clone(a), func(word string) bool { return !slices.Contains(b, word) }); {
-	case len(b) == 0:
-		return a
-	case len(shared) == 0: // a is empty, or there is nothing in common
-		return b
-	default:
-		return shared
-	}
-}
-
-// describeLogin tells the operator what the login was and what is wanted.
-func describeLogin(c *Challenge, in *Input) string {
-	user := in.Subject.User
-	text := "the login has acr " + cmp.Or(user.ACR, "(none)")
-	if user.AuthTime.IsZero() {
-		text += " and no auth_time"
-	} else {
-		text += " and is " + in.At.Sub(user.AuthTime).Round(time.Second).String() + " old"
-	}
-	if c.MaxAge != 0 {
-		text += "; at most " + c.MaxAge.String() + " is wanted"
-	}
-	return text
 }

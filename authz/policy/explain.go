@@ -100,7 +100,12 @@ type ExplainedLogin struct {
 	AMR      []string      `json:"amr,omitempty"`
 	At       time.Time     `json:"at,omitzero"`   // zero: the token does not say
 	Age      time.Duration `json:"age,omitempty"` // ns
-	Suffices bool          `json:"suffices"`
+	// Judged is when what is wanted was proven, where that is not At: by the memory of first-seen logins. Unknown: that memory
+	// alone could tell, and did not.
+	Judged   time.Time      `json:"judged,omitzero"`
+	Unknown  bool           `json:"unknown,omitempty"`
+	SVID     *identity.SVID `json:"svid,omitempty"` // what a workload showed beside its certificate
+	Suffices bool           `json:"suffices"`
 }
 
 // Explain judges an input as Evaluate does and tells how that came about. It is pure, as that is.
@@ -137,7 +142,7 @@ func (p *Policy) Explain(in *Input) Explanation {
 
 // refusingProofs are the reasons by which the proofs of who asks refuse.
 var refusingProofs = []Reason{ReasonIdentityDoubted, ReasonIdentityUnchecked, ReasonIdentityMissing, ReasonIdentityExpired,
-	ReasonIdentityRevoked}
+	ReasonSessionRevoked, ReasonUserRisk, ReasonIdentityRevoked}
 
 // came tells whether the verdict is one that the demands of a tier came to.
 func (v *Verdict) came() bool {
@@ -198,7 +203,7 @@ func (h *hearing) explainLogins() []ExplainedLogin {
 			continue
 		}
 		l := ExplainedLogin{Audience: h.audienceOf(of), When: StepUpAlways, Wanted: *harder(nil, of.stepUp),
-			Suffices: loginSuffices(of.stepUp, h.in)}
+			SVID: h.in.Subject.SVID, Suffices: judgeLogin(of.stepUp, h.in) == loginGood}
 		if of.stepUp.When == StepUpSignals {
 			l.When = StepUpSignals
 		}
@@ -206,6 +211,12 @@ func (h *hearing) explainLogins() []ExplainedLogin {
 			l.ACR, l.AMR = user.ACR, user.AMR
 			if !user.AuthTime.IsZero() {
 				l.At, l.Age = user.AuthTime.UTC(), h.in.At.Sub(user.AuthTime)
+			}
+			if of.stepUp.MaxAge != 0 {
+				at, known := loggedIn(of.stepUp, h.in)
+				if l.Unknown = !known; known && !at.IsZero() && !at.Equal(user.AuthTime) {
+					l.Judged, l.Age = at.UTC(), h.in.At.Sub(at)
+				}
 			}
 		}
 		all = append(all, l)

@@ -22,6 +22,8 @@ type ExplainedGrace struct {
 	Over    bool      `json:"over,omitempty"`
 	Counted int       `json:"counted"` // renewals that count
 	Left    int       `json:"left"`    // renewals that may still be made, before the end
+	// Ended is when somebody ended it, before its time; zero: nobody.
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // explainGrace tells of the clock; nil if the tier gives no grace to this subject.
@@ -37,8 +39,10 @@ func (h *hearing) explainGrace() *ExplainedGrace {
 	case s.proven:
 		g.Ends = instant(s.graceEnds)
 		g.Over = h.at >= s.graceEnds
-		g.Counted = int((s.graceEnds-s.starts)/int64(h.grace.Offline)) - 1
-		if !g.Over {
+		g.Counted = s.counted
+		if s.ended {
+			g.Ended = h.in.Device.GraceEnded.UTC()
+		} else if !g.Over {
 			g.Left = h.grace.Renewals - g.Counted
 		}
 	case g.Starts.IsZero():

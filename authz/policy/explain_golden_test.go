@@ -62,11 +62,15 @@ func situations() map[string]situation {
 	}
 	silent := func(age time.Duration) func(*Input) { return func(in *Input) { in.Device = reported(age) } }
 	return map[string]situation{
-		"allowed":               {},
-		"disk not encrypted":    {ask: fact("disk_encryption", false, "mdm", time.Hour)},
-		"alarm of long ago":     {ask: fact("compromised", true, "edr", 40*day)},
-		"in grace":              {ask: silent(3 * time.Hour)},
-		"grace is over":         {ask: silent(11 * time.Hour)},
+		"allowed":            {},
+		"disk not encrypted": {ask: fact("disk_encryption", false, "mdm", time.Hour)},
+		"alarm of long ago":  {ask: fact("compromised", true, "edr", 40*day)},
+		"in grace":           {ask: silent(3 * time.Hour)},
+		"grace is over":      {ask: silent(11 * time.Hour)},
+		"grace was ended": {ask: func(in *Input) {
+			silent(3 * time.Hour)(in)
+			in.Device.GraceEnded = noon.Add(-time.Minute)
+		}},
 		"everything aged out":   {ask: silent(60 * time.Hour)},
 		"last known state":      {ask: func(in *Input) { in.Device = reported(2*time.Hour + time.Minute); in.Device.Heard = nil }},
 		"exception in force":    {policy: withLoaner("disk-encrypted"), ask: fact("disk_encryption", false, "mdm", time.Hour)},

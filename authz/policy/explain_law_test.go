@@ -21,10 +21,12 @@ func TestNoFieldOfAVerdictIsUnexplained(t *testing.T) {
 	v := Verdict{
 		Outcome: Deny, Reason: ReasonPosture, Detail: "d", Route: "r", Tier: "t", Policy: "p", Contact: "c",
 		Unmet: []Unmet{aDemand("unmet")}, Noted: []Unmet{aDemand("noted")},
-		Waived:    []Waived{{Unmet: aDemand("waived"), By: WaivedByException, Name: "n", Until: noon}},
-		Challenge: &Challenge{ACR: []string{"a"}, AMR: []string{"b"}, MaxAge: time.Hour},
+		Waived: []Waived{{Unmet: aDemand("waived"), By: WaivedByException, Name: "n", Until: noon}},
+		Challenge: &Challenge{ACR: []string{"a"}, AMR: []string{"b"}, MaxAge: time.Hour,
+			SVID: &SVIDChallenge{Audiences: []string{"c"}, MaxAge: time.Hour}},
 		Monitored: &Monitored{Outcome: StepUp, Reason: ReasonStepUp}, Disputed: []string{"s"}, Upstream: "u",
 		Evidence: EvidenceRequired, Recheck: time.Minute, Until: noon,
+		Fallback: &FallbackOffer{Route: "f", URL: "https://fallback", Until: noon},
 	}
 	e := Explanation{At: noon, Verdict: v}
 	before := e.Text()

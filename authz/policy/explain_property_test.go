@@ -129,7 +129,13 @@ func agreeOnExcuses(t *rapid.T, e *policy.Explanation) {
 				t.Fatalf("exception %s excuses %s: %s", w.Name, w.Signal, text(e.Excuses))
 			}
 		case policy.WaivedByGrace:
-			if g := e.Grace; g == nil || !g.Running || g.Over || !g.Ends.Equal(w.Until) || g.Counted+g.Left != g.Renewals {
+			left := func(g *policy.ExplainedGrace) int { // what is to be ended by somebody is not renewed any more
+				if g.Ended.IsZero() {
+					return g.Renewals - g.Counted
+				}
+				return 0
+			}
+			if g := e.Grace; g == nil || !g.Running || g.Over || !g.Ends.Equal(w.Until) || g.Left != left(g) {
 				t.Fatalf("grace until %s: %s", w.Until, text(g))
 			}
 		case policy.WaivedByLastKnown:
@@ -170,7 +176,8 @@ func agreeOnAudiences(t *rapid.T, e *policy.Explanation) {
 		isolates = !isolates
 	case policy.ReasonAudience:
 		admits = !admits
-	case policy.ReasonIdentityMissing, policy.ReasonIdentityExpired, policy.ReasonIdentityRevoked:
+	case policy.ReasonIdentityMissing, policy.ReasonIdentityExpired, policy.ReasonSessionRevoked, policy.ReasonUserRisk,
+		policy.ReasonIdentityRevoked:
 		return
 	}
 	if !admits || isolates {

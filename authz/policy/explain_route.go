@@ -14,6 +14,10 @@ type ExplainedRoute struct {
 	Pattern string   `json:"pattern,omitempty"` // HOST/PATH, as the policy writes it
 	Methods []string `json:"methods,omitempty"` // empty: every method
 	Owner   string   `json:"owner,omitempty"`
+	// Origins are those whose pages may use the route from a browser (CORS).
+	Origins []string `json:"origins,omitempty"`
+	// Login is where a browser is sent to log in, or to log in again; empty: nowhere.
+	Login string `json:"login,omitempty"`
 	// Chosen is Envoy's own choice, where it told one.
 	Chosen string       `json:"chosen,omitempty"`
 	Others []OtherRoute `json:"others,omitempty"` // the other routes of this host, sorted by name
@@ -53,6 +57,12 @@ func (p *Policy) explainRoute(in *Input) *ExplainedRoute {
 		case named == "":
 		case chosen != nil && r.Meta.Name == chosen.name:
 			e.Found, e.Pattern, e.Methods, e.Owner = r.Meta.Name, named+r.Path, r.Methods, r.Meta.Owner
+			if r.Login != nil {
+				e.Login = r.Login.URL
+			}
+			if r.CORS != nil {
+				e.Origins = r.CORS.Origins
+			}
 		default:
 			e.Others = append(e.Others, p.otherRoute(r, named, e, in.Request.Method, how))
 		}

@@ -74,7 +74,7 @@ func (h *hearing) explainSignals(e *Explanation) []ExplainedSignal {
 	var all []ExplainedSignal
 	view := viewOf(h.in.Device.posture(), h.policy.attests)
 	for of := range h.each {
-		goodLogin := of.stepUp == nil || loginSuffices(of.stepUp, h.in)
+		goodLogin := of.stepUp == nil || judgeLogin(of.stepUp, h.in) == loginGood
 		for i := range of.demands {
 			s := h.explainSignal(&of.demands[i], view)
 			s.Audience = h.audienceOf(of)

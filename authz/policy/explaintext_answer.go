@@ -23,11 +23,18 @@ func (e *Explanation) answer() []string {
 	case v.Outcome == Allow:
 		said = append(said, what+" was let through.")
 	case v.Outcome == StepUp:
-		said = append(said, what+" has to wait until you have logged in again.", e.because(v.Reason))
+		said = append(said, what+" has to wait until "+awaited(v.Challenge)+".", e.because(v.Reason))
 	default:
 		said = append(said, what+" was refused.", e.because(v.Reason))
 	}
 	said = append(said, e.shortfalls(v.Unmet)...)
+	if f := v.Fallback; f != nil {
+		where := "route " + quoted(f.Route)
+		if f.URL != "" {
+			where += ", " + f.URL
+		}
+		said = append(said, fmt.Sprintf("Until %s there is a fallback for such devices: %s.", e.when(f.Until), where))
+	}
 	return append(said, e.waivers()...)
 }
 
@@ -155,7 +162,7 @@ func (e *Explanation) advice() []string {
 		}
 	}
 	if reason == ReasonStepUp && v.Challenge != nil {
-		said = append(said, sentence("Log in again: "+wantedLogin(v.Challenge)+" is wanted"))
+		said = append(said, steppingUp(v.Challenge))
 	}
 	for i := range v.Unmet {
 		u := &v.Unmet[i]

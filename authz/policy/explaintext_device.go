@@ -183,6 +183,8 @@ func (e *Explanation) groundsOfGrace(p *page) {
 	switch {
 	case !g.Running:
 		p.item("It does not run: %s.", g.Why)
+	case !g.Ended.IsZero():
+		p.item("Somebody ended it at %s. There is none until the device is heard of again.", e.when(g.Ended))
 	case g.Over:
 		p.item("It began at %s and was over at %s, with %s counted.", e.when(g.Starts), e.when(g.Ends),
 			plural(g.Counted, "renewal"))

@@ -28,6 +28,13 @@ func (e *Explanation) groundsOfRequest(p *page) {
 		p.item("The most exact route for this host and path is %s, which covers %s for %s. Team %s owns it.", quoted(r.Found),
 			r.Pattern, methods, r.Owner)
 	}
+	if len(r.Origins) > 0 {
+		p.item("Web pages from %s may use it from a browser (CORS). Envoy says so to the browser without asking here; what "+
+			"the pages then ask for is judged as anything else.", series(r.Origins))
+	}
+	if r.Login != "" {
+		p.item("A person with a browser who is not logged in, or not as this level wants it, is sent to %s.", r.Login)
+	}
 	if r.Chosen != "" {
 		p.item("Envoy, the proxy in front, said that it chose route %s.", quoted(short(r.Chosen)))
 	}
@@ -183,7 +190,13 @@ func (e *Explanation) roleOf(a *ExplainedAudience) string {
 }
 
 func (e *Explanation) groundsOfLogins(p *page) {
-	if len(e.Logins) == 0 || e.Who.User == "" {
+	switch {
+	case len(e.Logins) == 0:
+		return
+	case e.Logins[0].Wanted.SVID != nil:
+		e.groundsOfSVIDs(p)
+		return
+	case e.Who.User == "":
 		return
 	}
 	p.part("The login")
@@ -215,6 +228,10 @@ func (e *Explanation) groundsOfLogins(p *page) {
 		} else {
 			p.item("%s. The login does not suffice%s.", text, e.lacks(l))
 		}
+		if !l.Judged.IsZero() {
+			p.item("It is taken to be of %s, from when on it is remembered: the token's own word on that (auth_time) does not "+
+				"suffice by the settings of its issuer (authTime).", e.when(l.Judged))
+		}
 	}
 }
 
@@ -229,11 +246,13 @@ func (e *Explanation) lacks(l *ExplainedLogin) string {
 	}
 	switch most := l.Wanted.MaxAge; {
 	case most == 0:
-	case l.At.IsZero():
+	case l.Unknown:
+		ways = append(ways, "when it was first seen could not be found out, which the settings of its issuer (authTime) want")
+	case l.At.IsZero() && l.Judged.IsZero():
 		ways = append(ways, "its age is not known")
-	case l.At.After(e.At):
+	case l.At.After(e.At) && l.Judged.IsZero():
 		ways = append(ways, "it claims to be from the future")
-	case l.Age > most:
+	case !l.Suffices && l.Age > most:
 		ways = append(ways, "it is "+spoken(l.Age)+" old")
 	}
 	if len(ways) == 0 {

@@ -23,6 +23,10 @@ var reasons = map[Reason]struct{ why, todo string }{
 	ReasonIdentityExpired: {"A proof of identity that came with it is out of date, or not valid yet.",
 		"Log in again; if the certificate of the device is what is over, have it renewed. " +
 			"See that the clock of the device is right."},
+	ReasonSessionRevoked: {"The company's identity provider has ended this login: somebody logged out, the account was changed or " +
+		"blocked, or the session was given up.", "Log in again; if that does not help, ask whoever looks after accounts."},
+	ReasonUserRisk: {"The company's identity provider holds this account, or this session, for a risk, and here such accounts are not let in.",
+		"Ask whoever looks after accounts; logging in again does not help."},
 	ReasonIdentityRevoked: {"The certificate of the device has been withdrawn.", "Have the device enrolled anew."},
 	ReasonIsolated: {"You belong to a group that is kept apart: its members reach only what is opened to that group.",
 		"If you need this, ask for it to be opened to your group."},
@@ -56,6 +60,12 @@ func (e *Explanation) because(r Reason) string {
 		default:
 			return "It did not show from which device it comes, which is demanded here."
 		}
+	}
+	if c := e.Verdict.Challenge; r == ReasonStepUp && c != nil && c.SVID != nil {
+		return "Beside its certificate the program showed no token of itself (JWT-SVID) that is fresh enough for this."
+	}
+	if r == ReasonIdentityUnchecked && e.Tier != nil {
+		return "How long ago you logged in could not be found out just then."
 	}
 	if said, ok := reasons[r]; ok {
 		return said.why

@@ -46,12 +46,25 @@ func (e *Explanation) record(p *page) {
 	if !v.Until.IsZero() {
 		p.item("This answer holds until %s, when the first of its grounds ends: no stream lives longer.", clock(v.Until))
 	}
+	if f := v.Fallback; f != nil {
+		p.item("Fallback: route %s, until %s. Link: %s.", f.Route, clock(f.Until), orNothing(f.URL))
+	}
+	if v.Tells != "" {
+		p.item("The client may read of a refusal: %s.", v.Tells)
+	}
 	if v.Evidence != "" {
 		p.item("Evidence of the decision: %s.", v.Evidence)
 	}
 	if v.Policy != "" {
 		p.item("Policy %s.", v.Policy)
 	}
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
 }
 
 func recorded(u *Unmet) string {

@@ -109,6 +109,14 @@ func short(s string) string {
 // wantedLogin says which login is asked for.
 func wantedLogin(c *Challenge) string {
 	text := "a login"
+	if c.SVID != nil {
+		text = "a JWT-SVID (a token of the program itself) for " + verb(c.SVID.Audiences, "audience ", "audiences ") +
+			series(quotedAll(c.SVID.Audiences)) + " no older than " + spoken(c.SVID.MaxAge) + ", beside its certificate"
+		if len(c.ACR)+len(c.AMR) == 0 && c.MaxAge == 0 {
+			return text
+		}
+		text += ", and a login"
+	}
 	if len(c.ACR) > 0 {
 		text += " of strength " + anyOf(quotedAll(c.ACR))
 	}

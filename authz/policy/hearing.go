@@ -80,16 +80,24 @@ func (h *hearing) judgesDevice() bool {
 
 // judge looks at every demand, keeps all that are not met, and comes to the outcome.
 func (h *hearing) judge(v *Verdict) {
-	outcome := Allow
+	outcome, unknown := Allow, false
 	for d := range h.each {
-		good := d.stepUp == nil || loginSuffices(d.stepUp, h.in)
+		login := loginGood
+		if d.stepUp != nil {
+			login = judgeLogin(d.stepUp, h.in)
+		}
+		good := login == loginGood
 		asks := d.stepUp != nil && d.stepUp.When != StepUpSignals
 		h.eased = never
 		for i := range d.demands {
 			asks = h.demand(v, &d.demands[i], good, &outcome) || asks
 		}
 		h.restsOnLogin(d.stepUp, asks, good)
-		if asks && !good {
+		switch {
+		case !asks || good:
+		case login == loginUnknown:
+			unknown = true
+		default:
 			outcome = min(outcome, StepUp)
 			v.Challenge = harder(v.Challenge, d.stepUp)
 		}
@@ -101,6 +109,9 @@ func (h *hearing) judge(v *Verdict) {
 		v.Reason, v.Detail = ReasonStepUp, describeLogin(v.Challenge, h.in)
 	case Allow:
 		v.Reason = ReasonAllowed
+		if unknown { // nobody knows whether a login would help
+			outcome, v.Reason, v.Detail = Deny, ReasonIdentityUnchecked, loginUnremembered
+		}
 	}
 	v.Outcome = outcome
 	h.monitor(v)
@@ -118,6 +129,9 @@ func (h *hearing) recheck() time.Duration {
 	}
 	if h.in.Subject.WorkloadToken != (identity.Validity{}) {
 		most = min(most, h.in.Subject.WorkloadToken.NotAfter.Sub(h.in.At))
+	}
+	if svid := h.in.Subject.SVID; svid != nil {
+		most = min(most, svid.Window.NotAfter.Sub(h.in.At))
 	}
 	if user := h.in.Subject.User; user != nil {
 		most = min(most, user.Token.NotAfter.Sub(h.in.At))

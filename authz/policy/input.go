@@ -70,6 +70,8 @@ type Device struct {
 	Heard map[string]time.Time `json:"heard,omitempty"`
 	// Renewals are the renewals of the device's grace. The tier bounds how many count.
 	Renewals []Renewal `json:"renewals,omitempty"`
+	// GraceEnded is when somebody ended the device's grace; zero: nobody. Until the device is heard of again it has none.
+	GraceEnded time.Time `json:"graceEnded,omitzero"`
 	// Assessment spares the work of Assess. One of another policy or posture is not used.
 	Assessment *Assessment `json:"-"`
 }

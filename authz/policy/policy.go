@@ -14,6 +14,12 @@ type World struct {
 	Issuers      []string
 	TrustDomains []string
 	Evidence     *bool // whether decisions are recorded at all
+	Logins       *bool // whether there is a key for what browsers are sent to log in with
+	// SVIDAudiences are those for which JWT-SVIDs are taken at all; empty and not nil: none is.
+	SVIDAudiences []string
+	// Outlets are where findings can be told (Monitor.Tell). They are no part of a policy's digest: no decision depends on
+	// them, and a sidecar's settings need not have those of its receiver.
+	Outlets []string `json:"-"`
 }
 
 // Source is what the settings say of a source.
@@ -52,6 +58,7 @@ type Policy struct {
 	attests   map[string]map[string]bool
 	namings   map[string]*naming // nil: the settings are not known
 	contacts  map[string]string  // team → contact
+	logins    map[string]LoginPage
 	rules     *exceptionRules
 
 	unenrolling []string // sources that name no users
@@ -67,8 +74,10 @@ type tier struct {
 	stricter  []stricter
 	monitor   bool
 	evidence  EvidenceDemand
+	tells     Tells         // "": all
 	recheck   time.Duration // 0: no bound
 	enrolled  EnrolledUser  // empty: not judged
+	fallback  *wayOut       // nil: none
 }
 
 // demanded is what must be shown: by everybody, or by the members of one audience.

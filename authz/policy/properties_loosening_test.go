@@ -148,7 +148,8 @@ func removingAFactNeverLoosensADenyUnless(t *rapid.T, requests int) {
 	w := redrawn(t, func(spec *policy.Spec) {
 		spec.Exceptions = nil
 		for i := range spec.Tiers[:2] {
-			spec.Tiers[i] = policy.Tier{Meta: spec.Tiers[i].Meta, Identify: policy.IdentifyUserDevice, SharedDevices: true,
+			spec.Tiers[i] = policy.Tier{Meta: spec.Tiers[i].Meta, Fallback: spec.Tiers[i].Fallback,
+				Identify: policy.IdentifyUserDevice, SharedDevices: true,
 				DenyUnless: []policy.DenyUnless{{Signal: "clean"}, {Signal: "risk"}, {Signal: "disk"}}}
 		}
 	})

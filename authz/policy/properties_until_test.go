@@ -83,7 +83,7 @@ func restsOn(v policy.Verdict) string {
 		}
 	}
 	for _, w := range v.Waived {
-		all = append(all, w.Signal, w.List, w.By, w.Name, w.Until.String())
+		all = append(all, w.Signal, w.List, w.By, w.Name, w.Until.String(), w.Detail) // of two demands of one signal one is told
 	}
 	return text(all)
 }

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
 )
@@ -109,6 +110,6 @@ func (a *asked) loggedIn(d *policy.StepUpDemand) bool {
 	if d.MaxAge == 0 {
 		return true
 	}
-	age := a.in.At.Sub(user.AuthTime)
-	return !user.AuthTime.IsZero() && age >= 0 && age <= d.MaxAge
+	age := time.Duration(a.in.At.Unix()-user.AuthTime.Unix()) * time.Second // a provider counts in whole seconds too
+	return !user.AuthTime.IsZero() && !user.AuthTime.After(a.in.At) && age <= d.MaxAge
 }

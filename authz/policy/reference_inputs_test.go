@@ -87,6 +87,13 @@ func (d dice) subject() identity.Subject {
 		s.Doubts = []identity.Doubt{{Code: identity.DoubtToken}}
 	case 19:
 		s.User = nil
+	case 17:
+		s.Ended = &identity.Ended{At: base, Reason: "session-revoked", Event: "e1"}
+	case 16:
+		s.Risk = &identity.Risk{At: base, Level: "high", Event: "e2"}
+		if d.oneIn(2, "ended too") {
+			s.Ended = &identity.Ended{At: base, Event: "e3"}
+		}
 	case 20, 21:
 		s.Device = signals.Alias{}
 	case 22:
@@ -155,6 +162,9 @@ func (d dice) device(r *reference, user *identity.User, at time.Time) policy.Dev
 	}
 	for range d.below(5, "renewals") {
 		device.Renewals = append(device.Renewals, policy.Renewal{At: d.edge(-1, 3, "renewal"), By: "cho"})
+	}
+	if d.oneIn(6, "grace ended") {
+		device.GraceEnded = d.edge(-6, 3, "ended")
 	}
 	return device
 }

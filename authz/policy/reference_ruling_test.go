@@ -19,6 +19,7 @@ type ruling struct {
 	Unmet, Noted []named
 	Waived       []named
 	Monitored    string
+	Fallback     string // the route, and until when
 }
 
 // named is a demand that was not met, and what excused it.
@@ -66,6 +67,9 @@ func rulingOf(v *policy.Verdict) ruling {
 	}
 	if v.Monitored != nil {
 		r.Monitored = fmt.Sprint(v.Monitored.Outcome, " ", v.Monitored.Reason)
+	}
+	if v.Fallback != nil {
+		r.Fallback = v.Fallback.Route + v.Fallback.Until.Format(time.RFC3339Nano)
 	}
 	return r
 }

@@ -62,7 +62,14 @@ func (r *reference) judge(in policy.Input) ruling {
 	if a.chosenElsewhere() {
 		return refused(policy.ReasonRouteMismatch)
 	}
-	ruled := ruling{Route: route.Meta.Name, Tier: a.tier.Meta.Name}
+	if a.closed() {
+		return refused(policy.ReasonNoRoute)
+	}
+	return a.offered(a.admitted(ruling{Route: route.Meta.Name, Tier: a.tier.Meta.Name}))
+}
+
+// admitted is the decision about a route that was found.
+func (a *asked) admitted(ruled ruling) ruling {
 	if reason := a.beforePosture(); reason != "" {
 		ruled.Reason = reason
 		return ruled
@@ -89,6 +96,11 @@ func (a *asked) beforePosture() policy.Reason {
 	if a.withdrawn() {
 		return policy.ReasonIdentityRevoked
 	}
+	return a.outsideAudiences()
+}
+
+// outsideAudiences tells why the subject is not for this route.
+func (a *asked) outsideAudiences() policy.Reason {
 	for _, audience := range a.spec.Audiences {
 		m := a.membership(audience)
 		if audience.Isolated && m != outside && !slices.Contains(a.route.Audiences, audience.Meta.Name) {
@@ -181,6 +193,10 @@ func (a *asked) identity() policy.Reason {
 	a.saw("JWT-SVID out of its window", told && !s.WorkloadToken.Covers(at))
 	a.saw("device of a claim alone", !certified && a.bound() && claimed)
 	switch {
+	case s.Risk != nil && s.User != nil:
+		return policy.ReasonUserRisk
+	case s.Ended != nil && s.User != nil:
+		return policy.ReasonSessionRevoked
 	case certified && !s.Certificate.Covers(at), told && !s.WorkloadToken.Covers(at):
 		return policy.ReasonIdentityExpired
 	case !certified && s.Workload != "" && !told, !certified && a.bound() && !claimed: // by nothing that holds

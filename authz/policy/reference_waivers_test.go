@@ -95,6 +95,10 @@ func (a *asked) graceEnds() (time.Time, bool) {
 			a.saw("grace renewed", true)
 		}
 	}
+	if ended := a.in.Device.GraceEnded; ended.After(lastWord) && ended.Before(end) {
+		a.saw("grace ended by somebody", true)
+		return ended, true
+	}
 	return end, true
 }
 

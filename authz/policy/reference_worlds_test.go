@@ -27,6 +27,7 @@ func drawWorld(t *rapid.T) compiled {
 	}
 	spec.Tiers = append(spec.Tiers, policy.Tier{Meta: meta("work"), Identify: policy.IdentifyWorkload,
 		Mode: pick(d, "mode", policy.ModeEnforce, policy.ModeMonitor)})
+	d.fallback(&spec)
 	r := &reference{spec: spec, world: d.settings()}
 	r.spec.Exceptions = d.exceptions(r)
 	return r.compile(t)

@@ -82,6 +82,39 @@ func TestGraceIsOneClock(t *testing.T) {
 	}
 }
 
+// A grace that somebody ended is over for every tier until the device is heard of again, whatever is renewed.
+func TestEndedGrace(t *testing.T) {
+	t.Parallel()
+	const h = time.Hour
+	const edr, over = "allowed +edr-healthy:grace", "posture -edr-healthy:unknown"
+	for _, c := range []struct {
+		sentence    string
+		ended, when time.Duration // after noon, when the grace starts; the last word was 2 h before
+		want        string
+	}{
+		{"1 ns before somebody ended it", 2 * h, 2*h - tick, edr},
+		{"when somebody ended it", 2 * h, 2 * h, over},
+		{"and not begun again by the renewal that follows", 2 * h, 7 * h, over},
+		{"ended before what the tier requires ages out", -h, tick, over},
+		{"ended 1 ns after the last word", -2*h + tick, h, over},
+		{"the end of an earlier silence", -2 * h, h, edr},
+		{"ended after its end", 17 * h, 16*h - tick, edr},
+		{"an end does not make it longer", 17 * h, 16 * h, over},
+	} {
+		in := silentFrom(2 * h)
+		in.Device.Heard["mdm"], in.Device.GraceEnded = noon.Add(1000*h), noon.Add(c.ended)
+		in.Device.Renewals = []Renewal{{At: noon.Add(3 * h), By: "cho@acme.example"}}
+		p := privileged(t, required)
+		v := at(p, in, noon.Add(c.when))
+		expect(t, c.sentence, v, c.want)
+		for _, w := range v.Waived {
+			if c.ended == 2*h && !w.Until.Equal(noon.Add(2*h)) {
+				t.Errorf("%s: waived until %s", c.sentence, w.Until)
+			}
+		}
+	}
+}
+
 // "any fresh fact ends it": of whatever attribute and from whatever source, as long as that may state it.
 func TestAnyFreshFactEndsGrace(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,9 @@ type Team struct {
 	// file ("@acme/iam"). `policy check --base` needs them to say who may change what.
 	Members    []string `yaml:"members,omitempty"`
 	CodeOwners []string `yaml:"codeOwners,omitempty"`
+	// Approvers may approve at run time for what the team owns: exceptions from its tiers, clearances of alarms, renewals of
+	// grace. Default: nobody may.
+	Approvers []Approver `yaml:"approvers,omitempty"`
 }
 
 // Baseline is written by endpoint management: what a healthy device of these platforms looks like.
@@ -124,6 +127,12 @@ type Route struct {
 	// Token says what becomes of the client's credentials, the headers authorization and dpop, behind tiergate. Default:
 	// forward.
 	Token TokenHandling `yaml:"token,omitempty"`
+	// CORS names the web pages of other origins that may use the route from a browser. Default: none.
+	CORS *CORS `yaml:"cors,omitempty"`
+	// Login is where browsers are sent to log in, or to log in again. Default: nowhere, they get a page that says so.
+	Login *Login `yaml:"login,omitempty"`
+	// FallbackFor is the tier whose fallback this route is. It is closed to everybody when that is over, and before it begins.
+	FallbackFor string `yaml:"fallbackFor,omitempty"`
 	// Shared says that an isolated audience shares this route with others, and Reason why that is right.
 	Shared bool   `yaml:"shared,omitempty"`
 	Reason string `yaml:"reason,omitempty"`

@@ -29,6 +29,10 @@ type Tier struct {
 	RecheckEvery time.Duration  `yaml:"recheckEvery,omitempty,positive"`
 	Mode         Mode           `yaml:"mode,omitempty"`     // default enforce
 	Evidence     EvidenceDemand `yaml:"evidence,omitempty"` // default: recorded if it can be
+	// Tells is what who is refused may read of why. Default all. It hides nothing from the operator.
+	Tells Tells `yaml:"tells,omitempty"`
+	// Fallback is where somebody may go for a time whose device cannot comply; the refusal says so. Default: nowhere.
+	Fallback *Fallback `yaml:"fallback,omitempty"`
 }
 
 // Identify is what a tier wants to know of the subject before it looks at anything else.
@@ -93,13 +97,22 @@ func (d *DenyUnless) UnmarshalText(text []byte) error {
 }
 
 // StepUpDemand is the stronger or fresher login that a tier wants (RFC 9470): always, or when one of its signals is not
-// passing. At least one of acr, amr and maxAge is set; all that are set must hold.
+// passing. At least one of acr, amr and maxAge is set; all that are set must hold. Of a tier that identifies a workload svid
+// stands there, and nothing else.
 type StepUpDemand struct {
 	When    StepUpWhen    `yaml:"when,omitempty"`            // default always
 	ACR     []string      `yaml:"acr,omitempty"`             // the login's acr must be one of them
 	AMR     []string      `yaml:"amr,omitempty"`             // the login's amr must hold one of them
-	MaxAge  time.Duration `yaml:"maxAge,omitempty,positive"` // of the login, from the token's auth_time
+	MaxAge  time.Duration `yaml:"maxAge,omitempty,positive"` // of the login, as the issuer's authTime says; whole seconds count
 	Signals []Demand      `yaml:"signals,omitempty"`
+	SVID    *SVIDDemand   `yaml:"svid,omitempty"` // of a workload
+}
+
+// SVIDDemand is the fresh JWT-SVID that a workload shows besides its certificate: a key that was stolen with its certificate
+// does not get one from the Workload API.
+type SVIDDemand struct {
+	MaxAge   time.Duration `yaml:"maxAge,positive"` // from its iat; one without iat is too old
+	Audience string        `yaml:"audience"`        // must stand in its aud
 }
 
 // StepUpWhen says when a login is looked at.

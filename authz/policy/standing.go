@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -22,6 +23,12 @@ type SignalStanding struct {
 	Detail   string `json:"detail"`             // what each source said, and how old it is
 	Owner    string `json:"owner"`
 	Fix      Fix    `json:"fix,omitzero"`
+	// Reported: a baseline defines it for the device's platform, and a source that may speak of it has told something that
+	// decides it, however long ago.
+	Reported bool `json:"-"`
+	// Since is when it began to be so, as far as the facts still tell: of a failing signal the earliest instant from which one
+	// of the failing votes ages, of an unknown one the instant at which its last vote aged out. Zero: they do not tell.
+	Since time.Time `json:"-"`
 }
 
 // TierStanding is what a tier would find unmet.
@@ -43,24 +50,41 @@ type TierUnmet struct {
 
 // Standing tells how the device of a posture stands at an instant. a may be nil, or of another version: it is then made anew.
 func (p *Policy) Standing(a *Assessment, posture *signals.Posture, at time.Time) Standing {
-	if !a.fits(p, posture.Device, posture.Revision) {
+	var s Standing
+	p.stand(&s, a, posture, at, true)
+	return s
+}
+
+// Troubles is Standing for who looks at very many devices, one after the other, for what is wrong with them. It is written over
+// s, whose memory is used again; signals that pass and are not disputed have no Detail, Owner and Fix.
+func (p *Policy) Troubles(s *Standing, a *Assessment, posture *signals.Posture, at time.Time) {
+	p.stand(s, a, posture, at, false)
+}
+
+func (p *Policy) stand(s *Standing, a *Assessment, posture *signals.Posture, at time.Time, whole bool) {
+	if !a.Fits(p, posture.Device, posture.Revision) {
 		a = p.Assess(posture)
 	}
-	var s Standing
 	now := nanos(at)
-	for i := range p.signals {
+	s.Signals = slices.Grow(s.Signals[:0], len(p.signals))
+	for i := range p.signals { // by name
 		d := &demand{signal: i, list: ListRequire}
-		u := p.unmet(d, a.status(d, now), a, now)
-		s.Signals = append(s.Signals, SignalStanding{Signal: u.Signal, Status: u.Status, Disputed: a.disputed(d, now),
-			Detail: u.Detail, Owner: u.Owner, Fix: u.Fix})
+		status := a.status(d, now)
+		x := SignalStanding{Signal: p.signals[i].name, Status: status, Disputed: a.disputed(d, now), Reported: a.reported(i),
+			Since: a.since(d, status, now)}
+		if whole || x.Disputed || status != StatusPassing {
+			u := p.unmet(d, status, a, now)
+			x.Detail, x.Owner, x.Fix = u.Detail, u.Owner, u.Fix
+		}
+		s.Signals = append(s.Signals, x)
 	}
-	slices.SortFunc(s.Signals, func(x, y SignalStanding) int { return cmp.Compare(x.Signal, y.Signal) })
+	s.Tiers = slices.Grow(s.Tiers[:0], len(p.tiers))
 	for i := range p.tiers {
 		t := &p.tiers[i]
 		if !t.looksAtDevices() {
 			continue
 		}
-		standing := TierStanding{Tier: t.name, Monitor: t.monitor}
+		standing := TierStanding{Tier: t.name, Monitor: t.monitor, Unmet: s.Tiers[:len(s.Tiers)+1][len(s.Tiers)].Unmet[:0]}
 		standing.add(p, &t.demanded, "", a, now)
 		for j := range t.stricter {
 			standing.add(p, &t.stricter[j].demanded, p.audiences[t.stricter[j].audience].name, a, now)
@@ -68,7 +92,36 @@ func (p *Policy) Standing(a *Assessment, posture *signals.Posture, at time.Time)
 		s.Tiers = append(s.Tiers, standing)
 	}
 	slices.SortFunc(s.Tiers, func(x, y TierStanding) int { return cmp.Compare(x.Tier, y.Tier) })
-	return s
+}
+
+// reported is SignalStanding.Reported.
+func (a *Assessment) reported(signal int) bool {
+	votes, variant := a.of(signal)
+	return variant >= 0 && slices.ContainsFunc(votes, func(v vote) bool { return v.known })
+}
+
+// since is SignalStanding.Since.
+func (a *Assessment) since(d *demand, status Status, at int64) time.Time {
+	votes, variant := a.of(d.signal)
+	switch {
+	case variant < 0 || status == StatusPassing:
+		return time.Time{}
+	case status == StatusUnknown:
+		if out, ok := a.agesOut(d); ok && out < at {
+			return time.Unix(0, out).UTC()
+		}
+		return time.Time{}
+	}
+	earliest := int64(math.MaxInt64)
+	for i := range votes {
+		if votes[i].status == StatusFailing && votes[i].fresh(at) {
+			earliest = min(earliest, votes[i].agesAt-int64(a.policy.signals[d.signal].variants[variant].maxAge))
+		}
+	}
+	if earliest == math.MaxInt64 {
+		return time.Time{}
+	}
+	return time.Unix(0, earliest).UTC()
 }
 
 func (t *tier) looksAtDevices() bool {

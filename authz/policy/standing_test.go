@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/tiergate/tiergate/signals"
 )
 
@@ -47,6 +50,12 @@ func TestStanding(t *testing.T) {
 				if len(s.Tiers) != 1 || s.Tiers[0].Tier != "internal" || len(s.Signals) != 4 {
 					t.Fatalf("%+v", s)
 				}
+				var over Standing
+				for _, posture := range []*signals.Posture{&older, &posture, &older, &posture} {
+					at := noon.Add(time.Duration(posture.Revision) * time.Hour)
+					p.Troubles(&over, a, posture, at)
+					sameTroubles(t, over, p.Standing(a, posture, at))
+				}
 				unmet := []string{}
 				for _, u := range s.Tiers[0].Unmet {
 					unmet = append(unmet, fmt.Sprintf("%s %s %s noted=%v", u.Signal, u.Status, u.List, u.Noted))
@@ -59,5 +68,22 @@ func TestStanding(t *testing.T) {
 				t.Error("aged out, and not refused")
 			}
 		})
+	}
+}
+
+// sameTroubles compares what Troubles wrote over another device's with the whole standing.
+func sameTroubles(t *testing.T, troubles, whole Standing) {
+	t.Helper()
+	for i := range whole.Signals {
+		s := &whole.Signals[i]
+		if s.Detail == "" || s.Owner == "" {
+			t.Errorf("it is whole: %+v", s)
+		}
+		if s.Status == StatusPassing && !s.Disputed {
+			s.Detail, s.Owner, s.Fix = "", "", Fix{}
+		}
+	}
+	if diff := cmp.Diff(whole, troubles, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-standing +troubles\n%s", diff)
 	}
 }

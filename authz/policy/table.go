@@ -28,6 +28,7 @@ type route struct {
 	shared       bool
 	sharedReason string
 	exceptions   []*exception // those of the directory that name this route
+	fallback     *Fallback    // of a tier; nil: the route is always open
 }
 
 // found is what a look-up came to.

@@ -78,7 +78,7 @@ func (p *Policy) Touch(in *Input) Touched {
 	h := hearing{policy: p, route: r, tier: tier, in: in, assessment: p.assessment(&in.Device), at: nanos(in.At)}
 	h.applicable()
 	switch t.Verdict.Reason {
-	case ReasonIdentityMissing, ReasonIdentityExpired, ReasonIdentityRevoked:
+	case ReasonIdentityMissing, ReasonIdentityExpired, ReasonSessionRevoked, ReasonUserRisk, ReasonIdentityRevoked:
 		return t // before anybody asked for audiences
 	default:
 		t.Audiences = h.touchedAudiences()
@@ -126,7 +126,7 @@ func (h *hearing) touchDemands(t *Touched) {
 				h.touchGrace(t, d)
 			}
 		}
-		if set.stepUp != nil && loginSuffices(set.stepUp, h.in) && (set.stepUp.When != StepUpSignals ||
+		if set.stepUp != nil && judgeLogin(set.stepUp, h.in) == loginGood && (set.stepUp.When != StepUpSignals ||
 			slices.ContainsFunc(v.Noted, func(u Unmet) bool { return u.List == ListStepUp })) {
 			t.Login = LoginSatisfied
 		}

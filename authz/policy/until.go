@@ -16,6 +16,9 @@ func (h *hearing) bounded(v *Verdict) {
 	if v.Outcome != Allow {
 		return
 	}
+	if h.route.fallback != nil {
+		h.ends = min(h.ends, nanos(h.route.fallback.Until.Time))
+	}
 	if until := min(h.proofsEnd(), h.ends); until != never {
 		v.Until = time.Unix(0, until).UTC()
 	}
@@ -30,6 +33,9 @@ func (h *hearing) proofsEnd() int64 {
 	}
 	if s.WorkloadToken != (identity.Validity{}) {
 		ends = min(ends, nanos(s.WorkloadToken.NotAfter))
+	}
+	if s.SVID != nil {
+		ends = min(ends, nanos(s.SVID.Window.NotAfter))
 	}
 	if s.User != nil {
 		ends = min(ends, nanos(s.User.Token.NotAfter))
@@ -64,14 +70,6 @@ func (h *hearing) restsOnLogin(d *StepUpDemand, asks, good bool) {
 		ends = max(ends, loginEnds(d, h.in))
 	}
 	h.ends = min(h.ends, ends)
-}
-
-// loginEnds is the instant after which a login that suffices is too old.
-func loginEnds(d *StepUpDemand, in *Input) int64 {
-	if d.MaxAge == 0 {
-		return never
-	}
-	return after(nanos(in.Subject.User.AuthTime), d.MaxAge)
 }
 
 // standing folds the votes of a signal: the worse of the fresh ones. For denyUnless an alarm of any source counts, whatever

@@ -28,11 +28,13 @@ const (
 	ReasonHost              Reason = "host"               // an authority that is no host
 	ReasonIdentityDoubted   Reason = "identity-doubted"   // a proof was offered and is not believed
 	ReasonIdentityUnchecked Reason = "identity-unchecked" // whether a proof counts cannot be found out now
-	ReasonNoRoute           Reason = "no-route"           // nothing is served there
+	ReasonNoRoute           Reason = "no-route"           // nothing is served there, or not at this time
 	ReasonMethod            Reason = "method"             // the route does not list this method
 	ReasonRouteMismatch     Reason = "route-mismatch"     // Envoy and tiergate chose different routes
 	ReasonIdentityMissing   Reason = "identity-missing"   // the tier wants to know more of who asks
 	ReasonIdentityExpired   Reason = "identity-expired"   // certificate or token out of its window
+	ReasonSessionRevoked    Reason = "session-revoked"    // the identity provider has ended the login
+	ReasonUserRisk          Reason = "user-risk"          // the identity provider holds the user for too great a risk
 	ReasonIdentityRevoked   Reason = "identity-revoked"   // the device's certificate is reported revoked or expired
 	ReasonIsolated          Reason = "isolated"           // the subject belongs to an isolated audience, the route does not
 	ReasonAudience          Reason = "audience"           // the subject is in none of the route's audiences
@@ -78,6 +80,10 @@ type Verdict struct {
 	Until time.Time `json:"until,omitzero"`
 	// Token is what becomes of the client's credentials, as the route says it; empty: they are forwarded.
 	Token TokenHandling `json:"token,omitempty"`
+	// Tells is what the client may read of a refusal, as the tier says it; empty: all.
+	Tells Tells `json:"tells,omitempty"`
+	// Fallback is where who is refused may go instead, as the tier says it; nil: nowhere.
+	Fallback *FallbackOffer `json:"fallback,omitempty"`
 }
 
 // Waived is a demand that was not met, with what excused it and until when.
@@ -103,6 +109,14 @@ type Challenge struct {
 	ACR    []string      `json:"acr,omitempty"` // any of them
 	AMR    []string      `json:"amr,omitempty"` // any of them
 	MaxAge time.Duration `json:"maxAge,omitempty"`
+	// SVID is what a workload is to show instead of a login.
+	SVID *SVIDChallenge `json:"svid,omitempty"`
+}
+
+// SVIDChallenge is a JWT-SVID that would do, beside the certificate of the same workload.
+type SVIDChallenge struct {
+	Audiences []string      `json:"audiences"` // all of them
+	MaxAge    time.Duration `json:"maxAge"`    // from its iat
 }
 
 // Monitored is an answer that was not given.

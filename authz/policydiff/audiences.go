@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 )
 
@@ -65,11 +66,34 @@ func (c *comparison) audience(d *document, was, is *policy.Audience) {
 
 func (c *comparison) membership(d *document, field, what string, was, is []policy.Member, left judgement) {
 	for _, m := range without(is, was) {
+		if by, covered := coveredBy(m, was); covered {
+			d.say(field, neither, "names %s%s, whom %s covered", what, member(m), member(by))
+			continue
+		}
 		d.say(field, loosens, "gained %s%s", what, member(m))
 	}
 	for _, m := range without(was, is) {
+		if by, covered := coveredBy(m, is); covered {
+			d.say(field, neither, "no longer names %s%s, whom %s covers", what, member(m), member(by))
+			continue
+		}
 		d.say(field, left, "lost %s%s", what, member(m))
 	}
+}
+
+// coveredBy finds a member with a pattern that says the same of everybody whom one with a SPIFFE ID names.
+func coveredBy(one policy.Member, all []policy.Member) (policy.Member, bool) {
+	for _, m := range all {
+		same := m
+		same.SPIFFE = one.SPIFFE
+		if same != one || m.SPIFFE == "" || one.SPIFFE == "" {
+			continue
+		}
+		if pattern, err := identity.ParseSPIFFEPattern(m.SPIFFE); err == nil && pattern.Match(identity.SPIFFEID(one.SPIFFE)) {
+			return m, true
+		}
+	}
+	return policy.Member{}, false
 }
 
 func members(all []policy.Member) string {

@@ -18,7 +18,7 @@ func TestEveryFieldHasAWord(t *testing.T) {
 	t.Parallel()
 	changed := map[string]bool{}
 	w := &fieldWalk{changed: changed, check: func(path string, spec policy.Spec) {
-		changes := policydiff.CompareSpecs(world(), spec, sources)
+		changes := policydiff.CompareSpecs(withRobots(world()), spec, sources)
 		if len(changes) == 0 {
 			t.Errorf("%s: nothing is said", path)
 		}
@@ -29,7 +29,7 @@ func TestEveryFieldHasAWord(t *testing.T) {
 			}
 		}
 	}}
-	w.spec = reflect.ValueOf(world())
+	w.spec = reflect.ValueOf(withRobots(world()))
 	w.walk("Spec", func(spec reflect.Value) reflect.Value { return spec })
 	for _, missing := range unchanged(reflect.TypeFor[policy.Spec](), changed, map[reflect.Type]bool{}) {
 		t.Errorf("%s was never changed: give it a value in world()", missing)
@@ -116,6 +116,18 @@ func (w *fieldWalk) elementField(path string, place at, key reflect.Value, i int
 	case reflect.Int64:
 		change(path, func(v reflect.Value) { v.SetInt(v.Int() + 1e9) })
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Struct && v.Len() == 0 {
+			return // another element has some
+		}
+		if v.Type().Elem().Kind() == reflect.Struct {
+			change(path+" removed", func(v reflect.Value) { v.Set(v.Slice(1, v.Len())) })
+			for j := range v.Type().Elem().NumField() {
+				field := v.Type().Elem().Field(j).Name
+				w.changed[v.Type().Elem().Name()+"."+field] = true
+				change(path+"[0]."+field, func(v reflect.Value) { v.Index(0).Field(j).SetString(v.Index(0).Field(j).String() + "x") })
+			}
+			return
+		}
 		change(path, func(v reflect.Value) { v.Set(reflect.Append(v, reflect.ValueOf("more"))) })
 	case reflect.Struct:
 		for j := range v.NumField() {
@@ -194,4 +206,41 @@ func deepCopy(v reflect.Value) reflect.Value {
 		out.Set(v)
 	}
 	return out
+}
+
+// withRobots adds what no tier of people has.
+func withRobots(spec policy.Spec) policy.Spec {
+	spec.Tiers = append(spec.Tiers, policy.Tier{Meta: policy.Meta{Name: "robots", Owner: "iam"}, Identify: policy.IdentifyWorkload,
+		StepUp: &policy.StepUpDemand{SVID: &policy.SVIDDemand{MaxAge: time.Hour, Audience: "rollout"}}})
+	withFallback(&spec)
+	return spec
+}
+
+// TestDirectionsOfSVIDs: what a workload has to show, and what it no longer has to.
+func TestDirectionsOfSVIDs(t *testing.T) {
+	t.Parallel()
+	robots := func(spec *policy.Spec) *policy.Tier { return &spec.Tiers[len(spec.Tiers)-1] }
+	for _, c := range []struct {
+		change      func(*policy.Tier)
+		there, back policydiff.Direction
+		said        string
+	}{
+		{func(x *policy.Tier) { x.StepUp = nil }, policydiff.Loosens, policydiff.Tightens,
+			"it wanted a JWT-SVID for audience rollout no older than 1h"},
+		{func(x *policy.Tier) { x.StepUp.SVID.MaxAge = time.Minute }, policydiff.Tightens, policydiff.Loosens, "no older than 1m"},
+		{func(x *policy.Tier) { x.StepUp.SVID.Audience = "else" }, policydiff.CannotTell, policydiff.CannotTell,
+			"a JWT-SVID for audience else instead of rollout"},
+		{func(x *policy.Tier) { x.StepUp.SVID, x.StepUp.ACR = nil, []string{"phr"} }, policydiff.Loosens, policydiff.Loosens,
+			"no longer wants a JWT-SVID for audience rollout"},
+	} {
+		was, is := withRobots(world()), withRobots(world())
+		c.change(robots(&is))
+		there, back := policydiff.CompareSpecs(was, is, sources), policydiff.CompareSpecs(is, was, sources)
+		if policydiff.Fold(there) != c.there || policydiff.Fold(back) != c.back {
+			t.Errorf("%s: %s and back %s", c.said, policydiff.Fold(there), policydiff.Fold(back))
+		}
+		if !slices.ContainsFunc(there, func(x policydiff.Change) bool { return strings.Contains(x.Text, c.said) }) {
+			t.Errorf("%q is not said: %+v", c.said, there)
+		}
+	}
 }

@@ -28,6 +28,7 @@ func normal(spec policy.Spec) policy.Spec {
 	spec.Routes = slices.Clone(spec.Routes)
 	for i := range spec.Routes {
 		spec.Routes[i].Token = cmp.Or(spec.Routes[i].Token, policy.TokenForward)
+		spec.Routes[i].CORS = normalCORS(&spec.Routes[i])
 	}
 	return spec
 }

@@ -1,6 +1,7 @@
 package policydiff
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
@@ -33,8 +34,19 @@ func (c *comparison) governance() {
 				d.text(field+".escalation", "escalates for team "+name+" to", old.Escalation, now.Escalation)
 				d.set(field+".members", "team "+name+": gained member", "team "+name+": lost member", old.Members, now.Members)
 				d.set(field+".codeOwners", "team "+name+": is now also", "team "+name+": is no longer", old.CodeOwners, now.CodeOwners)
+				d.set(field+".approvers", "team "+name+": gained approver", "team "+name+": lost approver", approvers(old.Approvers),
+					approvers(now.Approvers))
 			}
 		})
+}
+
+// approvers names those who may grant at run time. That moves no answer by itself.
+func approvers(all []policy.Approver) []string {
+	names := make([]string, 0, len(all))
+	for _, a := range all {
+		names = append(names, a.String())
+	}
+	return names
 }
 
 // text says that a text was replaced that moves no answer.
@@ -95,8 +107,20 @@ func (c *comparison) identities() {
 			d.text("spec.type", "is of type", string(was.Type), string(is.Type))
 			d.set("spec.spiffeIDs", "gained SPIFFE ID", "lost SPIFFE ID", was.SPIFFEIDs, is.SPIFFEIDs)
 			d.text("spec.recordedIn", "is recorded in", was.RecordedIn, is.RecordedIn)
+			d.set("spec.recordedAs", "gained record", "lost record", was.RecordedAs, is.RecordedAs)
 			d.text("spec.reviewBy", "is to be reviewed by", was.ReviewBy.Format(time.DateOnly), is.ReviewBy.Format(time.DateOnly))
+			if a, b := was.CredentialMaxAge(), is.CredentialMaxAge(); a != b || (was.Credentials == nil) != (is.Credentials == nil) {
+				d.say("spec.credentials", neither, "wants credentials no older than %s instead of %s", aged(is), aged(was))
+			}
 		})
+}
+
+// aged is how old credentials of an identity may become.
+func aged(i *policy.Identity) string {
+	if i.Credentials == nil {
+		return span(i.CredentialMaxAge()) + " (its type's)"
+	}
+	return span(i.CredentialMaxAge())
 }
 
 func (c *comparison) monitors() {
@@ -113,5 +137,17 @@ func (c *comparison) monitors() {
 				d.say("spec.closeWithin", neither, "wants findings closed within %s instead of %s", span(is.CloseWithin), span(was.CloseWithin))
 			}
 			d.set("spec.audiences", "also watches audience", "no longer watches audience", was.Audiences, is.Audiences)
+			d.text("spec.after", "finds what has lasted for", ifSaid(was.After > 0, span(was.After)), ifSaid(is.After > 0, span(is.After)))
+			d.text("spec.share", "has the share, in percent, of", ifSaid(was.Share != 0, was.Share), ifSaid(is.Share != 0, is.Share))
+			d.text("spec.count", "has the count of", ifSaid(was.Count != 0, was.Count), ifSaid(is.Count != 0, is.Count))
+			d.set("spec.tell", "also tells outlet", "no longer tells outlet", was.Tell, is.Tell)
 		})
+}
+
+// ifSaid is a value that a document says, or the word for one that it does not.
+func ifSaid(said bool, value any) string {
+	if !said {
+		return "the default"
+	}
+	return fmt.Sprint(value)
 }

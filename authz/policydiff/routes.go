@@ -61,6 +61,9 @@ func (c *comparison) route(d *document, was, is *policy.Route) {
 		words := map[bool]string{true: "keeps the client's token from its upstream", false: "hands the client's token to its upstream"}
 		d.say("spec.token", map[bool]judgement{true: tightens, false: loosens}[kept], "%s", words[kept])
 	}
+	d.fallbackFor(was.FallbackFor, is.FallbackFor)
+	d.login(was, is)
+	d.cors(was, is)
 	if is.Shared != was.Shared {
 		words := map[bool]string{true: "says", false: "no longer says"}
 		d.say("spec.shared", neither, "%s that an isolated audience shares it", words[is.Shared])

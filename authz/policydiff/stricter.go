@@ -50,6 +50,7 @@ func (d *document) stepUp(field, whom string, was, is *policy.StepUpDemand) {
 		d.say(field+".when", either(is.When == policy.StepUpSignals, loosens, tightens), "steps up%s when: %s instead of %s", whom,
 			is.When, was.When)
 	}
+	d.svid(field, whom, was.SVID, is.SVID)
 	d.words(field+".acr", "acr", whom, was.ACR, is.ACR)
 	d.words(field+".amr", "amr", whom, was.AMR, is.AMR)
 	d.bound(field+".maxAge", "wants a login"+whom+" no older than", "takes a login"+whom+" of any age", was.MaxAge, is.MaxAge)
@@ -74,7 +75,32 @@ func (d *document) words(field, what, whom string, was, is []string) {
 	}
 }
 
+// svid compares the JWT-SVIDs that workloads have to show.
+func (d *document) svid(field, whom string, was, is *policy.SVIDDemand) {
+	field += ".svid"
+	switch {
+	case was == nil && is == nil:
+	case was == nil:
+		d.say(field, tightens, "now wants%s %s", whom, shown(is))
+	case is == nil:
+		d.say(field, loosens, "no longer wants%s %s", whom, shown(was))
+	default:
+		if was.Audience != is.Audience {
+			d.say(field+".audience", unsure("who can have a JWT-SVID for which audience is not written here"),
+				"wants%s a JWT-SVID for audience %s instead of %s", whom, is.Audience, was.Audience)
+		}
+		d.bound(field+".maxAge", "wants a JWT-SVID"+whom+" no older than", "takes a JWT-SVID"+whom+" of any age", was.MaxAge, is.MaxAge)
+	}
+}
+
+func shown(s *policy.SVIDDemand) string {
+	return "a JWT-SVID for audience " + s.Audience + " no older than " + span(s.MaxAge)
+}
+
 func login(s *policy.StepUpDemand) string {
+	if s.SVID != nil {
+		return shown(s.SVID)
+	}
 	text := "when " + string(s.When)
 	if len(s.ACR) > 0 {
 		text += ", acr " + listed(s.ACR)

@@ -49,7 +49,19 @@ func (c *comparison) tier(d *document, was, is *policy.Tier) {
 	default:
 		d.say("spec.evidence", loosens, "gives answers that cannot be recorded")
 	}
+	if tells(was) != tells(is) {
+		d.say("spec.tells", neither, "tells who is refused %s instead of %s", tells(is), tells(was))
+	}
+	d.fallback(was.Fallback, is.Fallback)
 	c.stricter(d, was, is)
+}
+
+// tells is what a tier tells; not to say it is to tell all.
+func tells(t *policy.Tier) policy.Tells {
+	if t.Tells == "" {
+		return policy.TellsAll
+	}
+	return t.Tells
 }
 
 // enrolled compares what a tier asks of the user that a device is enrolled for.

@@ -35,7 +35,8 @@ func world() policy.Spec {
 		Governance: []policy.Governance{{
 			Meta: policy.Meta{Name: "acme"}, Accountable: policy.Contact{Name: "Head", Contact: "head@acme.example"},
 			Teams: map[string]policy.Team{
-				"iam": {Contact: "iam@acme.example", Escalation: "https://pager.example", Members: []string{"a@acme.example"}, CodeOwners: []string{"@acme/iam"}},
+				"iam": {Contact: "iam@acme.example", Escalation: "https://pager.example", Members: []string{"a@acme.example"}, CodeOwners: []string{"@acme/iam"},
+					Approvers: []policy.Approver{{Issuer: "corp", User: "cho"}, {Issuer: "corp", Group: "leads"}, {Certificate: "d@acme.example"}}},
 				"ops": {Contact: "ops@acme.example"}},
 		}},
 		Baselines: []policy.Baseline{{Meta: meta("laptops"), Platforms: []string{"macos", "windows"}, Signals: map[string]policy.Signal{
@@ -44,7 +45,7 @@ func world() policy.Spec {
 			"wall": plain("device.firewall"),
 		}}, {Meta: meta("phones"), Platforms: []string{"ios"}, Signals: map[string]policy.Signal{"disk": plain("device.screen_lock")}}},
 		Tiers: []policy.Tier{{
-			Meta: meta("guarded"), Identify: policy.IdentifyUserDevice, Evidence: policy.EvidenceRequired,
+			Meta: meta("guarded"), Identify: policy.IdentifyUserDevice, Evidence: policy.EvidenceRequired, Tells: policy.TellsReason,
 			Require:    []policy.Demand{{Signal: "disk", MaxAge: time.Hour}, {Signal: "edr"}},
 			DenyUnless: []policy.DenyUnless{{Signal: "clean", OnUnknown: policy.OnUnknownNote, MaxAge: time.Hour}}, Advise: demands("wall"),
 			StepUp: &policy.StepUpDemand{When: policy.StepUpSignals, ACR: []string{"phr", "phrh"}, AMR: []string{"hwk"}, MaxAge: time.Hour, Signals: demands("os")},
@@ -67,19 +68,23 @@ func world() policy.Spec {
 			{Meta: meta("lib"), Endpoints: []string{"lib.example:443"}, DNSName: "lib.example"}},
 		Routes: []policy.Route{
 			{Meta: meta("app"), Hosts: []string{"app.corp.example"}, Path: "/**", Methods: []string{"GET", "POST"}, Tier: "guarded",
-				Audiences: []string{"staff", "boss"}, Upstream: "app", WebSocket: true},
+				Audiences: []string{"staff", "boss"}, Upstream: "app", WebSocket: true,
+				Login: &policy.Login{URL: "https://login.example/step-up"},
+				CORS: &policy.CORS{Origins: []string{"https://web.example", "https://*.pages.example"}, Methods: []string{"GET"},
+					Headers: []string{"authorization"}, ExposeHeaders: []string{"etag"}, MaxAge: time.Hour}},
 			{Meta: meta("admin"), Hosts: []string{"app.corp.example"}, Path: "/admin/**", Tier: "plain", Audiences: []string{"staff"}, Upstream: "app"},
 			{Meta: meta("wiki"), Hosts: []string{"*.corp.example"}, Path: "/{page}", Tier: "open", Audiences: []string{"staff"}, Upstream: "lib"},
 			{Meta: meta("kit"), Hosts: []string{"kit.corp.example"}, Path: "/**", Tier: "plain", Audiences: []string{"owned", "staff"}, Upstream: "kit",
 				Shared: true, Reason: "both build"},
 		},
 		Identities: []policy.Identity{{Meta: meta("ci"), Type: policy.IdentityOfPipeline, SPIFFEIDs: []string{"spiffe://acme.example/ci/a"},
-			RecordedIn: "ci-cd", ReviewBy: policy.Date{Time: noon}}},
+			RecordedIn: "ci-cd", RecordedAs: []string{"ci-cd/acme/x#1"}, ReviewBy: policy.Date{Time: noon}, Credentials: &policy.CredentialBound{MaxAge: time.Hour}}},
 		Exceptions: []policy.Exception{{Meta: meta("loan"), Subjects: []policy.ExceptionSubject{{Issuer: "corp", User: "ana"}, {Issuer: "corp", Group: "boss"}},
 			Devices: []string{"C02"}, Routes: []string{"app"}, Signals: []string{"disk", "os"}, Reason: "loaner", Approver: "cho", Ticket: "T-1",
 			From: noon.Add(-2 * time.Hour), Until: noon.Add(2 * time.Hour)}},
 		Monitors: []policy.Monitor{{Meta: meta("drift"), Watch: []string{"drift", "conflict"}, Severity: policy.SeverityHigh, Assign: "iam",
-			CloseWithin: 24 * time.Hour, Audiences: []string{"staff"}}},
+			CloseWithin: 24 * time.Hour, Audiences: []string{"staff"}, After: time.Hour, Share: 30, Tell: []string{"siem", "pager"}}, {Meta: meta("abuse"),
+			Watch: []string{"exception-abuse"}, Severity: policy.SeverityLow, CloseWithin: time.Hour, Count: 4}},
 	}
 }
 

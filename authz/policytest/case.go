@@ -26,6 +26,7 @@ type Case struct {
 	Heard      map[string]time.Duration       `yaml:"heard,omitempty"`
 	AsOf       time.Duration                  `yaml:"asOf,omitempty"`
 	Renewals   []time.Duration                `yaml:"renewals,omitempty"`
+	GraceEnded time.Duration                  `yaml:"graceEnded,omitempty"`
 	Granted    []grant                        `yaml:"granted,omitempty"`
 	Gap        string                         `yaml:"gap,omitempty"` // unknown, contested or unreachable
 	Expect     expect                         `yaml:"expect,omitempty"`
@@ -61,9 +62,21 @@ type request struct{ method, host, path string }
 type who struct {
 	User     *user  `yaml:"user,omitempty"`
 	Workload string `yaml:"workload,omitempty"` // a SPIFFE ID
+	SVID     *svid  `yaml:"svid,omitempty"`     // a JWT-SVID of that workload, beside its certificate
 	Device   string `yaml:"device,omitempty"`   // KIND:VALUE, for instance serial:C02LAPTOP1, or a name under devices
 	Doubt    string `yaml:"doubt,omitempty"`    // a proof was shown and is not believed: why
 	Expired  bool   `yaml:"expired,omitempty"`  // certificate and token were valid until an hour ago
+	// Revoked is how long ago the identity provider ended the login; nil: it did not.
+	Revoked *time.Duration `yaml:"revoked,omitempty"`
+	// Risk is the level at which the identity provider holds the user, and from which the settings refuse; empty: it does not.
+	Risk string `yaml:"risk,omitempty"`
+}
+
+// svid is a JWT-SVID.
+type svid struct {
+	Audience string `yaml:"audience"`
+	// Age is since its iat; nil: it has none.
+	Age *time.Duration `yaml:"age,omitempty"`
 }
 
 // user is a person as a token tells it: a name under people, or a mapping.

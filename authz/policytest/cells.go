@@ -97,7 +97,8 @@ func stepsUp(t *policy.Tier) bool {
 	return t.StepUp != nil || slices.ContainsFunc(t.Stricter, func(s policy.Stricter) bool { return s.StepUp != nil })
 }
 
-// wantReasons are the reasons for which this policy can refuse, but for those of the transport and of our own faults.
+// wantReasons are the reasons for which this policy can refuse, but for those of the transport and of our own faults, and for
+// session-revoked and user-risk: those take a transmitter of Shared Signals, of which a policy does not know.
 func wantReasons(c *cells, spec policy.Spec) {
 	devices, signals, enforced, logins, enrolled := false, false, false, false, false
 	for i := range spec.Tiers {

@@ -44,9 +44,12 @@
 //	          # besides: subject (the token's sub; default: the name), email (default: none), and
 //	          # person: ana, a name under people, whose fields hold where none is written here; user: ana is short for it
 //	  workload: spiffe://acme.example/ns/ci/sa/deployer
+//	  svid: {audience: deploy, age: 2m}    # a JWT-SVID that the workload shows besides its certificate
 //	  device: serial:C02LAPTOP1            # as the certificate names it, or a name under devices
 //	  doubt: the signature does not verify # a proof was shown and is not believed
 //	  expired: true                        # certificate and token were valid until an hour ago
+//	  risk: high                           # the identity provider holds the user for a risk that the settings refuse
+//	  revoked: 5m                          # how long ago the identity provider ended the login (Shared Signals)
 //	aliases: [uuid:0A1B…]                  # other names of the same device
 //	facts: [{source: acme-mdm, age: 3h, attributes: {edr_healthy: true}}]
 //	age: 3h                                # of all facts, in place of their own
@@ -55,6 +58,7 @@
 //	heard: {acme-mdm: 1m}                  # when a source last reported any device; default: its newest fact here
 //	asOf: 10m                              # how old our copy of the facts is; default: current
 //	renewals: [2h]                         # of the device's grace
+//	graceEnded: 1h                         # when somebody ended it
 //	granted:                               # exceptions granted at run time; written as those of the policy, but for the
 //	  - name: loaner                       # name and the owner, and for from and until, which are a moment: 2h (ago),
 //	    owner: iam                         # now, in 1h, or RFC 3339

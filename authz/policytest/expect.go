@@ -63,7 +63,8 @@ var (
 	waivers  = []policy.Waiver{policy.WaivedByException, policy.WaivedByGrace, policy.WaivedByLastKnown}
 	// reasons are those that a golden case can come to.
 	reasons = []policy.Reason{policy.ReasonPath, policy.ReasonHost, policy.ReasonIdentityDoubted, policy.ReasonNoRoute,
-		policy.ReasonMethod, policy.ReasonIdentityMissing, policy.ReasonIdentityExpired, policy.ReasonIdentityRevoked,
+		policy.ReasonMethod, policy.ReasonIdentityMissing, policy.ReasonIdentityExpired,
+		policy.ReasonSessionRevoked, policy.ReasonUserRisk, policy.ReasonIdentityRevoked,
 		policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown, policy.ReasonDeviceContested,
 		policy.ReasonStoreUnreachable, policy.ReasonEnrolledUser, policy.ReasonPosture, policy.ReasonStepUp,
 		policy.ReasonAllowed}

@@ -42,12 +42,24 @@ func (w *who) subject(at time.Time) (identity.Subject, error) {
 			s.User.AuthTime = at.Add(-*u.Login)
 		}
 	}
+	if w.Revoked != nil {
+		s.Ended = &identity.Ended{At: at.Add(-*w.Revoked), Reason: "session-revoked", Event: "case"}
+	}
+	if w.Risk != "" {
+		s.Risk = &identity.Risk{At: at, Level: w.Risk, Reason: "risk-level-change", Event: "case"}
+	}
 	if w.Workload != "" {
 		id, err := identity.ParseSPIFFEID(w.Workload)
 		if err != nil {
 			return s, err
 		}
 		s.Workload, s.Certificate = id, valid
+	}
+	if w.SVID != nil {
+		s.SVID = &identity.SVID{Audiences: []string{w.SVID.Audience}, Window: valid}
+		if w.SVID.Age != nil {
+			s.SVID.Issued = at.Add(-*w.SVID.Age)
+		}
 	}
 	if w.Device != "" {
 		alias, err := signals.ParseAlias(w.Device)
@@ -68,8 +80,8 @@ func (c *Case) device(at time.Time, bound signals.Alias) (policy.Device, error) 
 	switch {
 	case !slices.Contains([]policy.Gap{policy.GapNone, policy.GapUnknown, policy.GapContested, policy.GapUnreachable}, d.Gap):
 		return d, fmt.Errorf("gap %q: write unknown, contested or unreachable", c.Gap)
-	case len(c.Facts) == 0 && (len(c.Aliases) > 0 || len(c.Heard) > 0 || c.AsOf != 0 || len(c.Renewals) > 0):
-		return d, errors.New("aliases, heard, asOf and renewals are of a device that has facts")
+	case len(c.Facts) == 0 && (len(c.Aliases) > 0 || len(c.Heard) > 0 || c.AsOf != 0 || len(c.Renewals) > 0 || c.GraceEnded != 0):
+		return d, errors.New("aliases, heard, asOf, renewals and graceEnded are of a device that has facts")
 	case len(c.Facts) == 0:
 		return d, nil
 	case c.Gap != "" || c.Who.Device == "":
@@ -86,6 +98,9 @@ func (c *Case) device(at time.Time, bound signals.Alias) (policy.Device, error) 
 	d.Posture, d.AsOf = c.posture(at, aliases), at.Add(-c.AsOf)
 	for _, age := range c.Renewals {
 		d.Renewals = append(d.Renewals, policy.Renewal{At: at.Add(-age), By: "case"})
+	}
+	if c.GraceEnded != 0 {
+		d.GraceEnded = at.Add(-c.GraceEnded)
 	}
 	var err error
 	d.Heard, err = c.heard(at)

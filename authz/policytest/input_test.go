@@ -21,6 +21,8 @@ const everything = `cases:
       workload: spiffe://acme.example/ns/ci/sa/deployer
       device: serial:c02laptop1
       doubt: forged
+      revoked: 5m
+      risk: high
     aliases: [directory:27B5B02B-65C9-4563-B78A-CBC26453F6FA]
     facts:
       - {source: mdm, age: 3h, attributes: {edr_healthy: true}}
@@ -28,6 +30,7 @@ const everything = `cases:
     heard: {mdm: 1m, siem: 2h}
     asOf: 5m
     renewals: [2h, 30m]
+    graceEnded: 10m
     granted:
       - name: loaner
         owner: iam
@@ -85,15 +88,18 @@ func TestInput(t *testing.T) {
 		Subject: identity.Subject{Workload: "spiffe://acme.example/ns/ci/sa/deployer", Device: serial, Certificate: valid,
 			User: &identity.User{Issuer: "corp", Name: "ana@acme.example", Subject: "ana@acme.example", Groups: []string{"staff"},
 				ACR: "phr", AMR: []string{"hwk", "pin"}, AuthTime: ago(10 * time.Minute), Token: valid},
+			Ended:  &identity.Ended{At: ago(5 * time.Minute), Reason: "session-revoked", Event: "case"},
+			Risk:   &identity.Risk{At: at, Level: "high", Reason: "risk-level-change", Event: "case"},
 			Doubts: []identity.Doubt{{Code: identity.DoubtToken, Detail: "forged"}}},
 		Device: policy.Device{
 			Posture: &signals.Posture{Device: "case", Revision: 1,
 				Aliases: []signals.Alias{{Kind: signals.AliasDirectory, Value: "27B5B02B-65C9-4563-B78A-CBC26453F6FA"}, serial},
 				Facts: []signals.Fact{fact("edr_healthy", "edr", signals.Unknown, time.Hour), fact("edr_healthy", "mdm", signals.Bool(true), 3*time.Hour),
 					fact("edr_risk_score", "edr", signals.Number(12.5), time.Hour)}},
-			AsOf:     ago(5 * time.Minute),
-			Heard:    map[string]time.Time{"mdm": ago(time.Minute), "edr": ago(time.Hour), "siem": ago(2 * time.Hour)},
-			Renewals: []policy.Renewal{{At: ago(2 * time.Hour), By: "case"}, {At: ago(30 * time.Minute), By: "case"}}},
+			AsOf:       ago(5 * time.Minute),
+			Heard:      map[string]time.Time{"mdm": ago(time.Minute), "edr": ago(time.Hour), "siem": ago(2 * time.Hour)},
+			Renewals:   []policy.Renewal{{At: ago(2 * time.Hour), By: "case"}, {At: ago(30 * time.Minute), By: "case"}},
+			GraceEnded: ago(10 * time.Minute)},
 		Granted: []policy.Exception{loaner, fixed}}
 	if diff := cmp.Diff(want, results[0].Input, cmp.AllowUnexported(signals.Value{})); diff != "" {
 		t.Error(diff)

@@ -14,7 +14,7 @@ import (
 
 // ofDevice are the fields that say what is known of a device. A gap says that nothing is, so that the two never meet:
 // the inner one counts.
-var ofDevice = []string{"aliases", "facts", "age", "attributes", "without", "heard", "asOf", "renewals"}
+var ofDevice = []string{"aliases", "facts", "age", "attributes", "without", "heard", "asOf", "renewals", "graceEnded"}
 
 // overlay puts the fields that are written at a path of the document over those of c. written are those fields, read.
 func (c *Case) overlay(document *strictyaml.Document, path string, written *Case) {

@@ -165,9 +165,6 @@ func (c *compiler) body(doc *document, h header, k kind) strictyaml.Problems {
 		spec = &policy.Spec{}
 	}
 	d.Title = h.Kind
-	d.Unknown = func(path, field string) (string, string, bool) {
-		return fmt.Sprintf("%s is not acted on by this version", field), "remove it", laterFields[h.Kind+" "+path]
-	}
 	problems := k.decode(d, h.Meta, spec)
 	if d.Empty("spec.methods") && h.Kind == policy.KindRoute {
 		problems = append(problems, d.Problem("spec.methods", "the route lists no method",

@@ -62,8 +62,3 @@ var kinds = map[string]kind{
 }
 
 var kindNames = slices.Sorted(maps.Keys(kinds))
-
-// laterFields are fields of the policy language that this version does not act on.
-var laterFields = map[string]bool{
-	"Route spec.login": true,
-}

@@ -4,14 +4,38 @@ package policyfile
 
 // schemaTexts are the comments on the types of the policy language and on their fields.
 var schemaTexts = map[string]string{
+	"Approver": "Approver is who may approve, at run time, for what a team owns: one user or " +
+		"group of an issuer, or who shows a client certificate. Somebody known only as a " +
+		"local user of a machine never may.",
+	"Approver.certificate": "Certificate is the SPIFFE ID or the e-mail address that a client certificate " +
+		"names.",
+	"Approver.issuer":   "of the settings; with user or group",
 	"Audience":          "Audience is a population, named by data so that isolation can be proved.",
 	"Audience.isolated": "members reach nothing but routes that list this audience",
 	"Audience.ownershipUnknown": "OwnershipUnknown: outside says that a device whose ownership nobody reported is " +
 		"no member by deviceOwnership.",
 	"Baseline": "Baseline is written by endpoint management: what a healthy device of these " +
 		"platforms looks like.",
-	"Contact": "Contact is a person or role that answers.",
-	"Date":    "Date is a day of the calendar, written 2027-03-01.",
+	"CORS": "CORS names the web pages of other origins that may use a route from a browser " +
+		"(Fetch standard, section 3.3, \"HTTP-CORS protocol\"). It opens the route to " +
+		"nobody: each of their requests is judged as any other.",
+	"CORS.credentials": "Credentials lets pages send what the browser itself holds: cookies and the " +
+		"certificate of the device.",
+	"CORS.exposeHeaders": "ExposeHeaders are those of answers that pages may read. What a refusal says can " +
+		"be read always.",
+	"CORS.headers": "Headers are those that pages may send beyond what every form can; authorization " +
+		"is one of them.",
+	"CORS.maxAge": "MaxAge is how long browsers may remember that a page may. Default: 5 s, as they " +
+		"have it.",
+	"CORS.methods": "Methods are those that pages may use, of the route's own; default: all that the " +
+		"route lists.",
+	"CORS.origins": "Origins are https://HOST[:PORT] as browsers write them, or " +
+		"https://*.SUFFIX[:PORT] for one label before the suffix.",
+	"Contact":         "Contact is a person or role that answers.",
+	"CredentialBound": "CredentialBound is how old a credential of an identity may become.",
+	"CredentialBound.maxAge": "MaxAge is the longest that one may be valid, or in use where nobody knows its " +
+		"end; at most 366 days.",
+	"Date": "Date is a day of the calendar, written 2027-03-01.",
 	"Demand": "Demand is an entry of require or advise: the signal's name alone, or a mapping " +
 		"with a tighter maxAge.",
 	"Demand.maxAge": "0: the baseline's",
@@ -30,7 +54,13 @@ var schemaTexts = map[string]string{
 	"Exception.renews": "Renews is the name of the exception that this one continues.",
 	"ExceptionBound":   "ExceptionBound is what an exception from a tier may be at most.",
 	"ExceptionSubject": "ExceptionSubject is one person or one group of an issuer.",
-	"Fix":              "Fix is what the person at the device can do about it.",
+	"Fallback": "Fallback is where somebody may go whose device cannot comply with a tier: a " +
+		"route that is reserved for that, with less asked of the device, for a time. The " +
+		"route says so itself (Route.FallbackFor), and outside that time it is closed to " +
+		"everybody, so that nothing temporary stays by silence.",
+	"Fallback.from":  "the first day, from 00:00 UTC",
+	"Fallback.until": "the first day on which it is over; at most a year after From",
+	"Fix":            "Fix is what the person at the device can do about it.",
 	"Governance": "Governance names the one accountable owner and the teams. It has no owner " +
 		"itself.",
 	"GraceBound":          "GraceBound is how long a device that fell silent keeps its last good state.",
@@ -39,11 +69,25 @@ var schemaTexts = map[string]string{
 		"anything else.",
 	"Identity": "Identity is an entry of the inventory of non-human identities: who answers for " +
 		"a service account, a workload or a key.",
+	"Identity.credentials": "Credentials bounds the age of those that it shows; nil: 7 days, of an agent 1, " +
+		"of a service account or key 90.",
+	"Identity.recordedAs": "RecordedAs are its names in systems whose lists are imported, SYSTEM/ID or " +
+		"SYSTEM@PART/ID, as `tiergate identity list` shows them; no two entries overlap. " +
+		"What a system lists by the name of the document, or by one of its SPIFFE IDs, " +
+		"needs none.",
 	"Identity.recordedIn": "the system that issues it",
 	"Identity.spiffeIDs":  "patterns as audiences write them; no two entries overlap",
 	"IdentityType":        "IdentityType is what sort of non-human identity it is.",
 	"LastKnown": "LastKnown bounds how long a signal keeps its last good state after it has aged " +
 		"out.",
+	"Login": "Login is where a route sends browsers whose login does not do. It opens the " +
+		"route to nobody: whoever comes back is judged as anybody.",
+	"Login.url": "URL is the page of the login application: https://HOST[:PORT]/PATH, or /PATH on " +
+		"the host that was asked. Browsers that go to the route by GET or HEAD without a " +
+		"login, with an expired one, or with one that is not as strong or as fresh as " +
+		"the tier wants, are redirected to it, with what is wanted and a signed word on " +
+		"where they came from (package authz/returnto). Anything else gets the plain " +
+		"refusal.",
 	"Member":        "Member is one way to belong: all the keys that are set must hold.",
 	"Member.spiffe": "a SPIFFE ID; * is one segment, a final /** the subtree",
 	"Meta":          "Meta is the metadata of every document.",
@@ -51,18 +95,34 @@ var schemaTexts = map[string]string{
 	"Mode":          "Mode is whether a tier refuses or only says what it would have refused.",
 	"Monitor": "Monitor is written by security operations: what is watched, how severe it is, " +
 		"who looks after it and how fast.",
+	"Monitor.after": "After is how long a trouble must have lasted before it counts. Default: by its " +
+		"kind, and by the type of an identity.",
 	"Monitor.assign":      "a team; default: the owner of what was found",
 	"Monitor.audiences":   "only what concerns their members; default: everybody",
 	"Monitor.closeWithin": "CloseWithin is the time from finding to closure.",
-	"Monitor.watch":       "kinds of findings",
+	"Monitor.count": "Count is from how many places one identity may call in a day " +
+		"(identity-misconfigured), or how many exceptions one person may have asked for " +
+		"in 30 days (exception-abuse). Default: by the identity's type, and 5.",
+	"Monitor.share": "Share is the part, in percent, of a population's devices that must be in the " +
+		"same trouble for it to be one of the population (drift, conflict), or of a " +
+		"tier's decisions that may rest on exceptions (exception-abuse). Default: 20, 10.",
+	"Monitor.tell": "Tell are the outlets of the settings that are told of what it watches. Default: " +
+		"those that are marked default there.",
+	"Monitor.watch": "kinds of findings",
 	"OnGap": "OnGap is what a tier does while a source is silent for all its devices: deny, " +
 		"or last-known for a while.",
 	"OnGap.last-known": "nil: deny",
 	"OnUnknown":        "OnUnknown is what an unknown denyUnless signal does.",
 	"OwnershipUnknown": "OwnershipUnknown is how an audience counts a device whose ownership is not " +
 		"known.",
-	"Protocol":      "Protocol is what an upstream speaks.",
-	"Route":         "Route says which tier and audiences guard a host and path.",
+	"Protocol": "Protocol is what an upstream speaks.",
+	"Route":    "Route says which tier and audiences guard a host and path.",
+	"Route.cors": "CORS names the web pages of other origins that may use the route from a " +
+		"browser. Default: none.",
+	"Route.fallbackFor": "FallbackFor is the tier whose fallback this route is. It is closed to everybody " +
+		"when that is over, and before it begins.",
+	"Route.login": "Login is where browsers are sent to log in, or to log in again. Default: " +
+		"nowhere, they get a page that says so.",
 	"Route.methods": "empty: every method",
 	"Route.shared": "Shared says that an isolated audience shares this route with others, and Reason " +
 		"why that is right.",
@@ -70,16 +130,23 @@ var schemaTexts = map[string]string{
 		"and dpop, behind tiergate. Default: forward.",
 	"Route.webSocket": "WebSocket lets requests become WebSockets (RFC 6455; RFC 8441 over HTTP/2). " +
 		"Default: such a request is refused.",
-	"Severity":      "Severity is how much a finding matters.",
-	"Signal":        "Signal is one healthy statement about a device.",
-	"Signal.expr":   "CEL over device.<attribute>, true when healthy",
-	"Signal.maxAge": "older facts make the signal unknown",
+	"SVIDDemand": "SVIDDemand is the fresh JWT-SVID that a workload shows besides its certificate: " +
+		"a key that was stolen with its certificate does not get one from the Workload " +
+		"API.",
+	"SVIDDemand.audience": "must stand in its aud",
+	"SVIDDemand.maxAge":   "from its iat; one without iat is too old",
+	"Severity":            "Severity is how much a finding matters.",
+	"Signal":              "Signal is one healthy statement about a device.",
+	"Signal.expr":         "CEL over device.<attribute>, true when healthy",
+	"Signal.maxAge":       "older facts make the signal unknown",
 	"StepUpDemand": "StepUpDemand is the stronger or fresher login that a tier wants (RFC 9470): " +
 		"always, or when one of its signals is not passing. At least one of acr, amr and " +
-		"maxAge is set; all that are set must hold.",
+		"maxAge is set; all that are set must hold. Of a tier that identifies a workload " +
+		"svid stands there, and nothing else.",
 	"StepUpDemand.acr":    "the login's acr must be one of them",
 	"StepUpDemand.amr":    "the login's amr must hold one of them",
-	"StepUpDemand.maxAge": "of the login, from the token's auth_time",
+	"StepUpDemand.maxAge": "of the login, as the issuer's authTime says; whole seconds count",
+	"StepUpDemand.svid":   "of a workload",
 	"StepUpDemand.when":   "default always",
 	"StepUpWhen":          "StepUpWhen says when a login is looked at.",
 	"Stricter": "Stricter is what a tier asks of the members of one audience besides: of " +
@@ -88,23 +155,30 @@ var schemaTexts = map[string]string{
 	"Stricter.exceptions": "shorter than the tier's; maxDuration: 0s is none",
 	"Stricter.grace":      "shorter than the tier's; offline: 0s is none",
 	"Team":                "Team is who owns documents.",
+	"Team.approvers": "Approvers may approve at run time for what the team owns: exceptions from its " +
+		"tiers, clearances of alarms, renewals of grace. Default: nobody may.",
 	"Team.members": "Members are the e-mail addresses of the people in the team, and CodeOwners how " +
 		"the forge names it in a CODEOWNERS file (\"@acme/iam\"). `policy check --base` " +
 		"needs them to say who may change what.",
-	"Tier": "Tier is written by IAM: what a protection level demands.",
+	"Tells": "Tells is what who is refused may read of why.",
+	"Tier":  "Tier is written by IAM: what a protection level demands.",
 	"Tier.enrolledUser": "EnrolledUser, of a tier that identifies user+device: must the device be known " +
 		"to be enrolled for the user? Default required. whenKnown lets a device pass of " +
 		"which no source tells the user.",
 	"Tier.evidence":   "default: recorded if it can be",
 	"Tier.exceptions": "without it there is no exception from this tier",
-	"Tier.grace":      "without it there is none",
-	"Tier.mode":       "default enforce",
-	"Tier.onGap":      "default deny",
+	"Tier.fallback": "Fallback is where somebody may go for a time whose device cannot comply; the " +
+		"refusal says so. Default: nowhere.",
+	"Tier.grace": "without it there is none",
+	"Tier.mode":  "default enforce",
+	"Tier.onGap": "default deny",
 	"Tier.recheckEvery": "RecheckEvery is the longest a stream may live without being asked again: Envoy " +
 		"cuts it then, a long download too.",
 	"Tier.sharedDevices": "SharedDevices lets a user in on a device that is enrolled for somebody else.",
 	"Tier.stricter": "Stricter adds to what members of an audience must show, or shortens what they " +
 		"are given. It never loosens.",
+	"Tier.tells": "Tells is what who is refused may read of why. Default all. It hides nothing " +
+		"from the operator.",
 	"TokenHandling":      "TokenHandling is what becomes of the credentials that a request came with.",
 	"Upstream":           "Upstream is where a route leads.",
 	"Upstream.dnsName":   "TLS: the DNS name that its certificate must have, which is also its SNI",
@@ -158,6 +232,11 @@ var schemaWords = map[string][]string{
 	"StepUpWhen": {
 		"always",
 		"signals",
+	},
+	"Tells": {
+		"all",
+		"reason",
+		"nothing",
 	},
 	"TokenHandling": {
 		"forward",

@@ -18,7 +18,8 @@ func TestPoliciesThatTheSettingsCannotKeep(t *testing.T) {
 	unkept := world()
 	mdm := unkept.Sources["mdm"]
 	mdm.Every = 24 * time.Hour
-	unkept.Sources, unkept.Evidence = map[string]policy.Source{"mdm": mdm}, &recorded
+	unkept.Sources, unkept.Evidence, unkept.Logins = map[string]policy.Source{"mdm": mdm}, &recorded, &recorded
+	unkept.Outlets = []string{"pager", "siem"}
 	entries, err := os.ReadDir("testdata/unkept")
 	if err != nil || len(entries) < 3 {
 		t.Fatal(len(entries), err)
