@@ -100,7 +100,7 @@ func TestBothWritersHandOnTheSame(t *testing.T) {
 			d := allowedDecision()
 			d.assertion, d.Verdict.Token = raw, token
 			fast := &authv3.CheckResponse{}
-			if err := proto.Unmarshal(respondFast(d), fast); err != nil {
+			if err := proto.Unmarshal(respondFast(nil, d), fast); err != nil {
 				t.Fatal(err)
 			}
 			if want := respond(d); !proto.Equal(fast, want) {
@@ -132,7 +132,7 @@ func BenchmarkAsserted(b *testing.B) {
 				x := exchanges.Get().(*exchange)
 				x.take(mem.BufferSlice{mem.SliceBuffer(message)})
 				x.known = kind.known
-				if len(s.answer(x)) == 0 {
+				if len(s.answer(nil, x)) == 0 {
 					b.Fatal("no answer")
 				}
 				x.release()

@@ -37,9 +37,13 @@ type Call struct {
 	Vouched            []byte   // wire bytes of the google.protobuf.Struct that Envoy's jwt_authn filter left; nil: nothing
 	Certificate        string   // source.certificate: the peer's certificate, URL-encoded PEM
 	Principal          string   // source.principal: the first URI SAN, as Envoy read it
+	Peer               string   // source.address.socket_address.address, for the census alone: nobody is admitted by it
 	Route, Table       string   // Envoy's choice of route and the digest of the table that it chose from
 	Upstream           string   // where that route leads at Envoy
 	Malformed          string   // why no decision can be made on this message; empty if one can
+	Client             Client   // what the form of a refusal goes by, and nothing else
+
+	slow func() // see exchange
 
 	credential token.Credential // what the token is judged with; here, because it would else be made anew for each request
 }
@@ -47,6 +51,13 @@ type Call struct {
 // metadataVouched is where Envoy's JWT filter leaves what it has verified (the filter's canonical name:
 // envoy.extensions.filters.http.jwt_authn.v3.JwtProvider payload_in_metadata).
 const metadataVouched = "envoy.filters.http.jwt_authn"
+
+// waits tells the transport that something is waited for from here on, or that it takes long.
+func (c *Call) waits() {
+	if c.slow != nil {
+		c.slow()
+	}
+}
 
 const noHTTP = "the message has no HTTP attributes; ext_authz must run as an HTTP filter"
 
@@ -62,6 +73,7 @@ func parseCall(req *authv3.CheckRequest) *Call {
 		Method: http.GetMethod(), Host: http.GetHost(), Path: http.GetPath(), Scheme: http.GetScheme(),
 		Certificate: attributes.GetSource().GetCertificate(),
 		Principal:   attributes.GetSource().GetPrincipal(),
+		Peer:        attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		Route:       attributes.GetContextExtensions()[extensionRoute],
 		Table:       attributes.GetContextExtensions()[extensionTable],
 		Upstream:    attributes.GetContextExtensions()[extensionUpstream],
@@ -93,9 +105,7 @@ func (c *Call) readRawHeaders(headers []*corev3.HeaderValue) {
 			value = string(raw)
 		}
 		size += len(h.GetKey()) + len(value)
-		if list := c.proofsOf(h.GetKey()); list != nil {
-			*list = append(*list, value)
-		}
+		c.take(h.GetKey(), value)
 	}
 	c.limit(len(headers), size)
 }
@@ -105,12 +115,19 @@ func (c *Call) readHeaders(headers map[string]string) {
 	size := 0
 	for name, value := range headers {
 		size += len(name) + len(value)
-		if list := c.proofsOf(name); list != nil {
-			*list = append(*list, value)
-		}
+		c.take(name, value)
 	}
 	c.limit(len(headers), size)
 	c.ordered()
+}
+
+// take keeps a header of which anything is kept.
+func (c *Call) take(name, value string) {
+	if list := c.proofsOf(name); list != nil {
+		*list = append(*list, value)
+	} else if kept := c.Client.header(name); kept != nil && *kept == "" {
+		*kept = value
+	}
 }
 
 // proofsOf is where the values of a header are kept, nil for a header of which nothing is. Names have no case; the length
@@ -157,4 +174,5 @@ func (c *Call) refuse(why string) {
 	c.Malformed = why
 	c.Authorization, c.Proofs, c.Forwarded = c.Authorization[:0], c.Proofs[:0], c.Forwarded[:0]
 	c.Certificate, c.Principal, c.Vouched = "", "", nil
+	c.Client = Client{} // which of too many headers were read, the two readers do not agree on
 }

@@ -22,10 +22,13 @@ const (
 	maxReceivedBytes = 16 << 20
 )
 
-// exchange is one Check on its way through gRPC: the codec puts the message in, the handler reads it. It ends when its
-// answer is in bytes of its own.
+// exchange is one Check on its way through a transport, which puts the message in. It ends when its answer is in bytes of
+// its own.
 type exchange struct {
-	message mem.Buffer // held while the Call is in use, whose texts are parts of it
+	message []byte     // whole while the Call is in use, whose texts are parts of it
+	fault   string     // why there is none
+	held    mem.Buffer // what grpc-go keeps it in
+	slow    func()     // tells the transport that something is waited for from here on; nil: it need not know
 	reader  reader
 	// decision is of this exchange and ends with it; it is large, and would else be made anew for each request.
 	decision Decision
@@ -38,14 +41,15 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // take holds the bytes of a message.
 func (x *exchange) take(data mem.BufferSlice) {
 	x.drop() // a client that breaks the protocol sends a second one; gRPC then answers for us
-	x.message = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	x.held = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	x.message = x.held.ReadOnlyData()
 }
 
 func (x *exchange) drop() {
-	if x.message != nil {
-		x.message.Free()
-		x.message = nil
+	if x.held != nil {
+		x.held.Free()
 	}
+	x.held, x.message, x.fault, x.slow = nil, nil, "", nil
 }
 
 // release ends the exchange: from here on the bytes are somebody else's.
@@ -58,37 +62,39 @@ func (x *exchange) release() {
 
 // call reads the message, with our reader or with protobuf's. What cannot be read is a Call that says so.
 func (x *exchange) call(withProto bool) *Call {
-	call := &x.reader.call
-	var message []byte
-	if x.message != nil {
-		message = x.message.ReadOnlyData()
-	}
+	call, message := &x.reader.call, x.message
 	switch {
+	case x.fault != "":
+		call.Malformed = x.fault
 	case len(message) > maxMessageBytes:
 		call.Malformed = fmt.Sprintf("the message has %d bytes; the limit is %d: let Envoy send no bodies (with_request_body)",
 			len(message), maxMessageBytes)
 	case withProto:
 		request := &authv3.CheckRequest{}
 		if err := proto.Unmarshal(message, request); err != nil {
-			return &Call{Malformed: undecodable(err)}
+			call.Malformed = undecodable(err)
+			break
 		}
-		return parseCall(request)
+		call = parseCall(request)
 	default:
 		if err := x.reader.read(message); err != nil {
 			x.reader.clear() // of a message that is refused, nothing is kept
 			call.Malformed = undecodable(err)
 		}
 	}
+	call.slow = x.slow
 	return call
 }
 
-// answerer answers an exchange with the wire bytes of a CheckResponse.
-type answerer interface{ answer(x *exchange) []byte }
+// answerer appends to bytes: the wire bytes of a CheckResponse, which answers an exchange.
+type answerer interface {
+	answer(to []byte, x *exchange) []byte
+}
 
 // answerFunc is an answerer without a policy.
 type answerFunc func(*Call) []byte
 
-func (f answerFunc) answer(x *exchange) []byte { return f(x.call(false)) }
+func (f answerFunc) answer(to []byte, x *exchange) []byte { return append(to, f(x.call(false))...) }
 
 // RegisterFunc serves Check with a function in the place of a Server, on a gRPC server that was made with Codec: it gets
 // the Call that our reader read and returns the wire bytes of a CheckResponse. The benchmark measures the transport with
@@ -120,10 +126,10 @@ func handleCheck(srv any, ctx context.Context, receive func(any) error, between 
 		x.known = authenticated(ctx)
 	}
 	if between == nil {
-		return &reply{wire: service.answer(x)}, nil
+		return &reply{wire: service.answer(nil, x)}, nil
 	}
 	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: authv3.Authorization_Check_FullMethodName}
-	return between(ctx, x, info, func(context.Context, any) (any, error) { return &reply{wire: service.answer(x)}, nil })
+	return between(ctx, x, info, func(context.Context, any) (any, error) { return &reply{wire: service.answer(nil, x)}, nil })
 }
 
 // reply is a CheckResponse in bytes.

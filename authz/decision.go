@@ -3,6 +3,7 @@ package authz
 import (
 	"time"
 
+	"github.com/tiergate/tiergate/authz/answers"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
 )
@@ -21,7 +22,13 @@ type Decision struct {
 	// DPoP: a refused request sent its token by that scheme (RFC 9449, section 7.1), in which the challenge is made then.
 	DPoP bool `json:"-"`
 
+	peer      string // the address of whoever called; of a forwarded request the proxy's
 	assertion string // for the upstream; empty: none
+	with      judged // what it was made with
+	// Of a refusal alone: who is to read it, and in which language. They end with the message.
+	call     *Call
+	language *answers.Language
+	signIn   *signIn // nil: logging in would not help, or is not offered here
 }
 
 // Events is how the service is observed. Any of them may be nil; none may block, and none may keep a Decision.

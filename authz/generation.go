@@ -66,6 +66,14 @@ func (g *generation) digest() string {
 	return g.policy.Digest()
 }
 
+// current is its policy; nil: there is none.
+func (g *generation) current() *policy.Policy {
+	if g == nil {
+		return nil
+	}
+	return g.policy
+}
+
 // older returns the table of a digest while it is held; ok is false after that and for the current one.
 func (g *generation) older(digest string, at time.Time) (held heldTable, ok bool) {
 	held, ok = g.tables[digest]

@@ -19,7 +19,7 @@ func (s *Server) proven(call *Call, holder identity.Thumbprint, at time.Time) (t
 		return token.Proof{}, errors.New("an access token came, and the settings name nobody whose tokens count")
 	}
 	call.credential = token.Credential{
-		Scheme: scheme, Token: raw, Certificate: holder, Proofs: call.Proofs, Vouched: call.Vouched,
+		Scheme: scheme, Token: raw, Certificate: holder, Proofs: call.Proofs, Vouched: call.Vouched, Slow: call.slow,
 		Target: token.Target{Method: call.Method, Scheme: call.Scheme, Host: call.Host, Path: call.Path},
 	}
 	return s.opts.Tokens.Judge(&call.credential, at)
@@ -27,13 +27,14 @@ func (s *Server) proven(call *Call, holder identity.Thumbprint, at time.Time) (t
 
 // usedBefore asks for a proof that counts once whether it was used, and notes that it is now. It is nil if it was not.
 // Every proof that holds is noted, whatever else is in doubt: who saw it go by must not be the first to use it.
-func (s *Server) usedBefore(once token.Once) *identity.Doubt {
+func (s *Server) usedBefore(call *Call, once token.Once) *identity.Doubt {
 	if once == (token.Once{}) {
 		return nil
 	}
 	if s.opts.Replays == nil {
 		return &identity.Doubt{Code: identity.DoubtUnchecked, Detail: "the DPoP proof counts once, and nothing here remembers proofs"}
 	}
+	call.waits()
 	switch err := s.opts.Replays.Once(once); {
 	case err == nil:
 		return nil

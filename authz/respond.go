@@ -1,9 +1,8 @@
 package authz
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,66 +33,12 @@ const (
 	headerStream = "x-envoy-upstream-stream-duration-ms"
 )
 
-// answer is how a reason is told to a client: the HTTP status, the gRPC code and one sentence. 401: we do not know who
-// asks; 403: we know and refuse; 503: we could not know; 400: the request cannot be read in one way.
-type answer struct {
-	status int
-	code   codes.Code
-	title  string
-	detail string
-}
-
-var answers = map[policy.Reason]answer{
-	policy.ReasonMalformed: {http.StatusBadRequest, codes.InvalidArgument, "Request not understood",
-		"The request cannot be judged as it stands."},
-	policy.ReasonPath: {http.StatusBadRequest, codes.InvalidArgument, "Ambiguous path",
-		"Different servers would read this path differently. Ask for it in its plain form."},
-	policy.ReasonHost: {http.StatusBadRequest, codes.InvalidArgument, "Invalid host", "The host of the request is no host name."},
-	policy.ReasonIdentityDoubted: {http.StatusUnauthorized, codes.Unauthenticated, "Identity not accepted",
-		"A certificate or token came with the request and is not accepted. Sign in again."},
-	policy.ReasonIdentityUnchecked: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
-		"Whether this sign-in counts cannot be found out at the moment."},
-	policy.ReasonIdentityRevoked: {http.StatusForbidden, codes.PermissionDenied, "Device certificate withdrawn",
-		"The certificate of this device was withdrawn or has expired. Ask for a new one."},
-	policy.ReasonEnrolledUser: {http.StatusForbidden, codes.PermissionDenied, "Not your device",
-		"This device is not known to be yours. Use your own, or ask for the records to be mended."},
-	policy.ReasonNoRoute: {http.StatusForbidden, codes.PermissionDenied, "Nothing here for you", "No route is open here."},
-	policy.ReasonMethod:  {http.StatusForbidden, codes.PermissionDenied, "Method not open", "This method is not open here."},
-	policy.ReasonRouteMismatch: {http.StatusForbidden, codes.PermissionDenied, "Route in dispute",
-		"The proxy and the policy disagree about this route."},
-	policy.ReasonIdentityMissing: {http.StatusUnauthorized, codes.Unauthenticated, "Sign-in needed",
-		"This route asks who you are, and on which device."},
-	policy.ReasonIdentityExpired: {http.StatusUnauthorized, codes.Unauthenticated, "Identity expired",
-		"The certificate or token is not valid at this time. Sign in again."},
-	policy.ReasonIsolated: {http.StatusForbidden, codes.PermissionDenied, "Not open to you",
-		"Your account belongs to a group that reaches only its own applications."},
-	policy.ReasonAudience: {http.StatusForbidden, codes.PermissionDenied, "Not open to you", "This route is not open to you."},
-	policy.ReasonDeviceUnknown: {http.StatusForbidden, codes.PermissionDenied, "Device not known",
-		"This device is not known to the company's device management. Enrol it, or ask how to."},
-	policy.ReasonDeviceContested: {http.StatusForbidden, codes.PermissionDenied, "Device not certain",
-		"Two devices are recorded under this one's name. Ask for the records to be mended."},
-	policy.ReasonStoreUnreachable: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
-		"The state of this device cannot be looked up at the moment."},
-	policy.ReasonPosture: {http.StatusForbidden, codes.PermissionDenied, "Device needs attention",
-		"This device does not meet what is asked for here. Each point below says what to do."},
-	policy.ReasonStepUp: {http.StatusUnauthorized, codes.Unauthenticated, "Stronger sign-in needed",
-		"This route asks for a stronger or fresher sign-in. Sign in again as it asks, then repeat the request."},
-	policy.ReasonEvidence: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly",
-		"Access here goes on record, and no record can be made at the moment."},
-	policy.ReasonNoPolicy: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly", "The service is starting."},
-	policy.ReasonInternal: {http.StatusServiceUnavailable, codes.Unavailable, "Try again shortly", "The request could not be judged."},
-}
-
 // respond is the only builder of a CheckResponse. Whatever is not an Allow is a denial with a code other than 0.
 func respond(d *Decision) *authv3.CheckResponse {
 	if d.Verdict.Outcome == policy.Allow {
 		return allowed(d)
 	}
-	a, ok := answers[d.Verdict.Reason]
-	if !ok {
-		a = answers[policy.ReasonInternal]
-	}
-	return denied(d, a)
+	return denied(d)
 }
 
 // text is a name and what it is set to.
@@ -119,11 +64,11 @@ func upstreamHeaders(d *Decision, subject, life string) [7]text {
 	}
 }
 
-// metadataTexts are what Envoy's access log can print, on allow and deny.
-func metadataTexts(d *Decision, subject string) [7]text {
+// metadataTexts are what Envoy's access log can print, on allow and deny. until is appendUntil's.
+func metadataTexts(d *Decision, subject, until string) [8]text {
 	return [...]text{
 		{"decision_id", d.ID}, {"outcome", d.Verdict.Outcome.String()}, {"reason", string(d.Verdict.Reason)},
-		{"tier", d.Verdict.Tier}, {"route", d.Verdict.Route}, {"subject", subject}, {"policy", d.Verdict.Policy},
+		{"tier", d.Verdict.Tier}, {"route", d.Verdict.Route}, {"subject", subject}, {"policy", d.Verdict.Policy}, {"until", until},
 	}
 }
 
@@ -153,31 +98,32 @@ var lastRefusal = func() []byte {
 	return wire
 }()
 
-// respondWire is the answer in bytes: those of respond, and what cannot be written is a refusal.
-func respondWire(d *Decision) []byte {
-	wire, err := proto.Marshal(respond(d))
+// respondWire appends the answer in bytes: those of respond, and what cannot be written is a refusal.
+func respondWire(to []byte, d *Decision) []byte {
+	wire, err := proto.MarshalOptions{}.MarshalAppend(to, respond(d))
 	if err != nil {
-		return lastRefusal
+		return append(to, lastRefusal...)
 	}
 	return wire
 }
 
 // respondFast is respondWire for the reader of wire bytes. Allowed requests are many and their answers of one kind, so
 // they are written without building the message: a tenth of the work, and the same message once it is read.
-func respondFast(d *Decision) []byte {
+func respondFast(to []byte, d *Decision) []byte {
 	if d.Verdict.Outcome == policy.Allow {
-		return allowedWire(d)
+		return allowedWire(to, d)
 	}
-	return respondWire(d)
+	return respondWire(to, d)
 }
 
-// allowedWire writes the message that allowed builds: status (1), which is empty, ok_response (3) with headers (2),
+// allowedWire appends the message that allowed builds: status (1), which is empty, ok_response (3) with headers (2),
 // headers_to_remove (5) and response_headers_to_add (6), dynamic_metadata (4).
-func allowedWire(d *Decision) []byte {
+func allowedWire(to []byte, d *Decision) []byte {
 	subject := headerSafe(d.Subject.String())
 	var digits [20]byte // of a text that stays on the stack
 	life := string(appendStreamLife(digits[:0], d))
-	headers, members := upstreamHeaders(d, subject, life), metadataTexts(d, subject)
+	var instant [len(untilForm)]byte
+	headers, members := upstreamHeaders(d, subject, life), metadataTexts(d, subject, string(appendUntil(instant[:0], d)))
 	id := headers[len(headers)-1]
 	ok, meta := lengthSize(optionSize(id.name, id.value)), 0
 	for _, h := range headers {
@@ -192,11 +138,11 @@ func allowedWire(d *Decision) []byte {
 	}
 	for _, m := range members {
 		if !utf8.ValidString(m.value) {
-			return lastRefusal
+			return append(to, lastRefusal...)
 		}
 		meta += lengthSize(memberSize(m.name, m.value))
 	}
-	b := make([]byte, 0, lengthSize(0)+lengthSize(ok)+lengthSize(meta))
+	b := slices.Grow(to, lengthSize(0)+lengthSize(ok)+lengthSize(meta))
 	b = appendLength(b, 1, 0)
 	b = appendLength(b, 3, ok)
 	for _, h := range headers {
@@ -217,19 +163,16 @@ func allowedWire(d *Decision) []byte {
 	return b
 }
 
-func denied(d *Decision, a answer) *authv3.CheckResponse {
-	response := &authv3.DeniedHttpResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.status)},
-		Headers: []*corev3.HeaderValueOption{
-			header("content-type", "application/problem+json"), header("cache-control", "no-store"), header(headerDecision, d.ID),
-		},
-		Body: problem(d, a),
-	}
-	if a.status == http.StatusUnauthorized {
-		response.Headers = append(response.Headers, header("www-authenticate", challenge(d)))
+// denied puts what package answers has to say into a message. The gRPC code is never 0, which would be an allow.
+func denied(d *Decision) *authv3.CheckResponse {
+	t := tell(d)
+	r := refuse(d, &t)
+	response := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)}, Body: r.body}
+	for _, h := range r.headers {
+		response.Headers = append(response.Headers, option(h.name, h.value))
 	}
 	return &authv3.CheckResponse{
-		Status:          &rpcstatus.Status{Code: int32(a.code), Message: a.title},
+		Status:          &rpcstatus.Status{Code: int32(t.code), Message: t.title},
 		HttpResponse:    &authv3.CheckResponse_DeniedResponse{DeniedResponse: response},
 		DynamicMetadata: metadata(d),
 	}
@@ -248,55 +191,22 @@ func challenge(d *Decision) string {
 // no parameter for amr.
 func challengeError(d *Decision) string {
 	switch wanted := d.Verdict.Challenge; {
-	case d.Verdict.Reason == policy.ReasonIdentityMissing:
+	case d.Verdict.Reason == policy.ReasonIdentityMissing || d.Verdict.Tells == policy.TellsNothing:
 		return ""
 	case d.Verdict.Reason != policy.ReasonStepUp || wanted == nil:
 		return `, error="invalid_token"`
+	case wanted.SVID != nil:
+		return svidError(wanted.SVID)
 	default:
 		text := `, error="insufficient_user_authentication", error_description="A stronger or fresher sign-in is required"`
 		if len(wanted.ACR) > 0 {
 			text += `, acr_values="` + strings.Join(wanted.ACR, " ") + `"`
 		}
 		if wanted.MaxAge > 0 {
-			text += fmt.Sprintf(`, max_age="%d"`, int64(wanted.MaxAge.Seconds()))
+			text += `, max_age="` + maxAgeOf(wanted) + `"`
 		}
 		return text
 	}
-}
-
-// problem is the body of a refusal, RFC 9457. It tells the client what to mend and whom to ask; what each source said
-// stays with the operator.
-func problem(d *Decision, a answer) string {
-	type unmet struct {
-		Signal  string        `json:"signal"`
-		List    policy.List   `json:"list"`
-		Status  policy.Status `json:"status"`
-		Owner   string        `json:"owner"`
-		Contact string        `json:"contact,omitempty"`
-		Fix     policy.Fix    `json:"fix,omitzero"`
-	}
-	body := struct {
-		Type     string        `json:"type"`
-		Title    string        `json:"title"`
-		Status   int           `json:"status"`
-		Detail   string        `json:"detail"`
-		Reason   policy.Reason `json:"reason"`
-		Decision string        `json:"decisionId"`
-		Tier     string        `json:"tier,omitempty"`
-		Contact  string        `json:"contact,omitempty"`
-		Unmet    []unmet       `json:"unmet,omitempty"`
-	}{
-		Type: "https://tiergate.dev/problems/" + string(d.Verdict.Reason), Title: a.title, Status: a.status, Detail: a.detail,
-		Reason: d.Verdict.Reason, Decision: d.ID, Tier: d.Verdict.Tier, Contact: d.Verdict.Contact,
-	}
-	for _, u := range d.Verdict.Unmet {
-		body.Unmet = append(body.Unmet, unmet{u.Signal, u.List, u.Status, u.Owner, u.Contact, u.Fix})
-	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return `{"type":"about:blank","title":"Refused","reason":"internal"}`
-	}
-	return string(raw) + "\n"
 }
 
 // overwrite is set although Envoy 1.40 ignores append_action on OK headers, because later ones need not.
@@ -339,7 +249,7 @@ func headerEscaped(value string) string {
 
 func metadata(d *Decision) *structpb.Struct {
 	fields := map[string]*structpb.Value{}
-	for _, t := range metadataTexts(d, headerSafe(d.Subject.String())) {
+	for _, t := range metadataTexts(d, headerSafe(d.Subject.String()), string(appendUntil(nil, d))) {
 		fields[t.name] = structpb.NewStringValue(t.value)
 	}
 	return &structpb.Struct{Fields: fields}

@@ -20,9 +20,9 @@ import (
 // allReasons are those of package policy and one that nobody has written down.
 var allReasons = []policy.Reason{
 	policy.ReasonUndecided, policy.ReasonMalformed, policy.ReasonPath, policy.ReasonHost, policy.ReasonIdentityDoubted,
-	policy.ReasonIdentityUnchecked, policy.ReasonIdentityRevoked, policy.ReasonEnrolledUser,
+	policy.ReasonIdentityUnchecked, policy.ReasonIdentityRevoked, policy.ReasonEnrolledUser, policy.ReasonUserRisk,
 	policy.ReasonNoRoute, policy.ReasonMethod, policy.ReasonRouteMismatch, policy.ReasonIdentityMissing,
-	policy.ReasonIdentityExpired, policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown,
+	policy.ReasonIdentityExpired, policy.ReasonSessionRevoked, policy.ReasonIsolated, policy.ReasonAudience, policy.ReasonDeviceUnknown,
 	policy.ReasonDeviceContested, policy.ReasonStoreUnreachable, policy.ReasonPosture, policy.ReasonStepUp, policy.ReasonEvidence,
 	policy.ReasonInternal, policy.ReasonNoPolicy, policy.ReasonAllowed, "made-up",
 }
@@ -75,7 +75,7 @@ func TestOnlyAnAllowIsAnAllow(t *testing.T) {
 func TestEveryReasonHasAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, r := range allReasons {
-		_, ok := answers[r]
+		_, ok := replies[r]
 		if want := r != policy.ReasonUndecided && r != policy.ReasonAllowed && r != "made-up"; ok != want {
 			t.Errorf("reason %q has an answer: %v", r, ok)
 		}
@@ -146,10 +146,10 @@ func TestWrittenAnswersAreThoseThatAreBuilt(t *testing.T) {
 			},
 		}
 		fast, stock := &authv3.CheckResponse{}, &authv3.CheckResponse{}
-		if err := proto.Unmarshal(respondFast(d), fast); err != nil {
+		if err := proto.Unmarshal(respondFast(nil, d), fast); err != nil {
 			t.Fatal(err)
 		}
-		if err := proto.Unmarshal(respondWire(d), stock); err != nil {
+		if err := proto.Unmarshal(respondWire(nil, d), stock); err != nil {
 			t.Fatal(err)
 		}
 		want := respond(d)

@@ -11,19 +11,23 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
+	"github.com/tiergate/tiergate/authz/answers"
+	"github.com/tiergate/tiergate/authz/approvals"
 	"github.com/tiergate/tiergate/authz/assertion"
 	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/authz/returnto"
 	"github.com/tiergate/tiergate/authz/token"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/replica"
+	"github.com/tiergate/tiergate/signals/revocation"
 )
 
 // Devices is where postures are found; *replica.Replica is one.
 type Devices interface {
 	Lookup(alias signals.Alias) (replica.Reading, error)
-	Each(yield func(*signals.Posture) bool)
+	Each(yield func(*signals.Posture) bool) // one after the other; none is kept
 }
 
 // Tokens verifies tokens; *token.Verifier is one.
@@ -47,22 +51,41 @@ type Replays interface {
 	Once(once token.Once) error
 }
 
+// Logins remembers when logins were first seen; *LoginMemory is one. It is asked only for users of whom auth_time alone does
+// not tell (identity.User.SeenAs).
+type Logins interface {
+	// Recall is what is known without waiting; nil: nothing.
+	Recall(user *identity.User, at time.Time) *identity.FirstSeen
+	// Note has a login remembered while nobody waits.
+	Note(user *identity.User, at time.Time)
+	// Look waits for an answer, for a short time. The error is why nobody knows now.
+	Look(user *identity.User, at time.Time) (*identity.FirstSeen, error)
+}
+
 // ErrReplayed says that a proof which counts only once was used before.
 var ErrReplayed = errors.New("the proof was used before")
 
 // Options are the parts that a Server works with. Devices, Peers, Tokens and Replays may be nil: then no device, no
-// certificate, no token, or no proof that counts only once is ever believed.
+// certificate, no token, or no proof that counts only once is ever believed. Logins may be nil: then no login is fresh
+// enough whose age only a memory could tell.
 type Options struct {
 	Devices Devices
 	Peers   Peers
 	Tokens  Tokens
 	Replays Replays
+	Logins  Logins
 	Now     func() time.Time // default time.Now
 	Events  Events
 	// StockCodec reads and writes with protobuf's own code instead of ours (settings: authz.reader: proto).
 	StockCodec bool
 	// Evidence puts every decision on record. Nil: none is, and a tier that wants its decisions on record refuses.
 	Evidence *evidence.Recorder
+	// Answers are the texts of refusals. Nil: those that come with tiergate.
+	Answers *answers.Catalogue
+	// ReturnKey signs what browsers are sent with to the login page of a route. The zero Key: none is sent anywhere.
+	ReturnKey returnto.Key
+	// Revocations: this server is told what has ended of somebody's logins (SetRevocations), and believes no login before.
+	Revocations bool
 	// Assertions signs who calls, for upstreams. Nil: nobody does, and what clients send as such is removed.
 	Assertions *assertion.Issuer
 }
@@ -72,6 +95,9 @@ type Server struct {
 	opts    Options
 	current atomic.Pointer[generation]
 	heard   heard
+	book    atomic.Pointer[approvals.Book] // what was granted at run time; nil: nothing
+
+	revocations atomic.Pointer[revocation.Table] // what has ended of somebody's logins; nil: it is not known
 
 	mu      sync.Mutex  // orders changes of policy and of postures; never taken by a request
 	pending *generation // being filled, not yet in force
@@ -81,6 +107,9 @@ type Server struct {
 func New(opts Options) *Server {
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Answers == nil {
+		opts.Answers = answers.BuiltIn()
 	}
 	return &Server{opts: opts}
 }
@@ -95,9 +124,9 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 // gRPC cannot read what the service wants to be given.
 func (s *Server) Register(g grpc.ServiceRegistrar) { g.RegisterService(&checkService, s) }
 
-// answer is one Check, from bytes to bytes. What goes wrong is written as a denial. Nothing that it returns or leaves
-// behind is a part of the message.
-func (s *Server) answer(x *exchange) (wire []byte) {
+// answer is one Check, from bytes to bytes that are appended to others. What goes wrong is written as a denial. Nothing that
+// it returns or leaves behind is a part of the message.
+func (s *Server) answer(to []byte, x *exchange) (wire []byte) {
 	start := s.opts.Now()
 	id := newDecisionID()
 	defer func() {
@@ -105,7 +134,7 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 			s.opts.Events.panicked(id, fault, debug.Stack())
 			verdict := policy.Verdict{Reason: policy.ReasonInternal}
 			s.recordDefect(id, start, verdict)
-			wire = respondWire(&Decision{ID: id, At: start, Verdict: verdict})
+			wire = respondWire(to, &Decision{ID: id, At: start, Verdict: verdict})
 		}
 	}()
 	decision := &x.decision
@@ -114,9 +143,9 @@ func (s *Server) answer(x *exchange) (wire []byte) {
 		s.assert(decision)
 	}
 	if s.opts.StockCodec {
-		return respondWire(decision)
+		return respondWire(to, decision)
 	}
-	return respondFast(decision)
+	return respondFast(to, decision)
 }
 
 // recordDefect puts a denial on record that nobody reasoned out. What was asked is not known any more; the defect itself may
@@ -134,12 +163,22 @@ func (s *Server) decide(decision *Decision, call *Call, id string, at time.Time)
 	}}
 	if call.Malformed == "" && gen != nil {
 		in.Subject = s.identify(call, at)
+		in.Subject.FirstSeen = s.recalled(in.Subject.User, at)
 		in.Device = s.reading(gen, &in.Subject)
+		in.Subject.Ended, in.Subject.Risk = s.ended(&in), s.risk(&in)
+		s.granted(&in)
 		in.Request.Chosen = chosen(gen, call, &in)
 	}
 	verdict := gen.evaluate(&in)
-	s.settle(decision, id, gen, &in, verdict)
-	decision.DPoP = decision.Verdict.Outcome != policy.Allow && call.sentByKey()
+	if s.remembers(call, &in, &verdict) { // now it is known how old the login is
+		in.Request.Chosen = chosen(gen, call, &in)
+		verdict = gen.evaluate(&in)
+	}
+	s.settle(decision, call, id, gen, &in, verdict)
+	if decision.Verdict.Outcome != policy.Allow {
+		s.addressed(decision, call)
+		decision.signIn = s.signInOf(decision, gen, call)
+	}
 }
 
 // chosen is Envoy's own choice of route. Where Envoy still holds an older table, what that table says goes with it.
@@ -166,7 +205,7 @@ func (s *Server) identify(call *Call, at time.Time) identity.Subject {
 	}
 	proof, err := s.proven(call, peer.Thumbprint, at)
 	subject := identity.Assemble(peer, proof.Proven, err)
-	if doubt := s.usedBefore(proof.Once); doubt != nil { // then the token proves nothing
+	if doubt := s.usedBefore(call, proof.Once); doubt != nil { // then the token proves nothing
 		doubts := subject.Doubts
 		subject = identity.Assemble(peer, identity.Proven{}, nil)
 		subject.Doubts = append(doubts, *doubt)
@@ -220,12 +259,16 @@ func (s *Server) lookup(gen *generation, name signals.Alias) policy.Device {
 }
 
 // settle puts the verdict on record, and stands by what could be put there.
-func (s *Server) settle(d *Decision, id string, gen *generation, in *policy.Input, verdict policy.Verdict) {
+func (s *Server) settle(d *Decision, call *Call, id string, gen *generation, in *policy.Input, verdict policy.Verdict) {
 	took := s.opts.Now().Sub(in.At)
+	if s.opts.Evidence.Waits(&verdict) {
+		call.waits()
+	}
 	if s.opts.Evidence != nil || verdict.Evidence == policy.EvidenceRequired {
 		verdict = s.opts.Evidence.Settle(&evidence.Record{ID: id, Took: took, Policy: gen.digest(), Input: *in, Verdict: verdict})
 	}
-	*d = Decision{ID: id, At: in.At, Took: took, Request: in.Request, Subject: in.Subject, Verdict: verdict}
+	*d = Decision{ID: id, At: in.At, Took: took, Request: in.Request, Subject: in.Subject, Verdict: verdict,
+		peer: call.Peer, with: judged{policy: gen.current(), assessment: in.Device.Assessment}}
 	if device, _, known := in.Device.Version(); known {
 		d.Device = string(device)
 	}

@@ -186,7 +186,7 @@ func TestRegisterFunc(t *testing.T) {
 			if call.Host != "app.example" || len(call.Authorization) != 1 {
 				t.Errorf("%+v", call)
 			}
-			return respondFast(allowedDecision())
+			return respondFast(nil, allowedDecision())
 		})
 	}, grpc.ForceServerCodecV2(Codec()))
 	if response, err := check(t.Context(), conn, marshal(t, request("good", nil))); err != nil || response.GetOkResponse() == nil {

@@ -152,6 +152,8 @@ func (r *reader) keep(s slot, value []byte) {
 		r.call.Certificate = text
 	case slotPrincipal:
 		r.call.Principal = text
+	case slotPeer:
+		r.call.Peer = text
 	case slotKey:
 		r.key = text
 	case slotValue:
@@ -169,6 +171,8 @@ func (r *reader) opened(p part) {
 		r.http = true
 	case partHeaderMap:
 		r.raw = true
+	case partNoSocket:
+		r.call.Peer = ""
 	default:
 		r.key, r.value, r.rawValue, r.vouched = "", "", "", nil
 	}
@@ -183,8 +187,8 @@ func (r *reader) closed(p part) {
 		}
 		r.count++
 		r.size += len(r.key) + len(value)
-		if list := r.call.proofsOf(r.key); list != nil && r.count <= maxHeaders {
-			*list = append(*list, value)
+		if r.count <= maxHeaders {
+			r.call.take(r.key, value)
 		}
 	case partHeaderEntry:
 		r.enter(r.key, r.value)
@@ -242,9 +246,7 @@ func (r *reader) finish() {
 		r.count = len(r.entries)
 		for _, e := range r.entries {
 			r.size += len(e.name) + len(e.value)
-			if list := r.call.proofsOf(e.name); list != nil {
-				*list = append(*list, e.value)
-			}
+			r.call.take(e.name, e.value)
 		}
 	}
 	r.call.limit(r.count, r.size)

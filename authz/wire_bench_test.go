@@ -78,13 +78,13 @@ func BenchmarkAnswer(b *testing.B) {
 	b.Run("proto", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			respondWire(d)
+			respondWire(nil, d)
 		}
 	})
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			respondFast(d)
+			respondFast(nil, d)
 		}
 	})
 }

@@ -69,7 +69,9 @@ func (g grower) bytes(b []byte, number protowire.Number, value []byte) []byte {
 }
 
 var grownTexts = []string{"", "a", "authorization", "Authorization", "Bearer x", extensionRoute, extensionTable, extensionUpstream, "é", "/x",
-	"dpop", "DPoP", "x-forwarded-client-cert", "X-Forwarded-Client-Cert", metadataVouched, metadataVouched}
+	"dpop", "DPoP", "x-forwarded-client-cert", "X-Forwarded-Client-Cert", metadataVouched, metadataVouched,
+	"accept", "Accept", "content-type", "accept-language", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site", "x-requested-with",
+	"origin", "access-control-request-method", "text/html"}
 
 func (g grower) text() []byte {
 	if g.chance(8) {

@@ -9,7 +9,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -108,6 +107,10 @@ func fullRequest() *authv3.CheckRequest {
 				HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
 					{Key: "DPoP", RawValue: []byte("e30.e30.x")}, {Key: "X-Forwarded-Client-Cert", Value: "By=spiffe://acme.example/in"},
 					{Key: "Authorization", RawValue: []byte("Bearer \xff")}, {Key: "x", Value: "v"}, {Key: "y", Value: "v", RawValue: []byte("w")},
+					{Key: "Accept", Value: "a"}, {Key: "accept", RawValue: []byte("text/html")}, {Key: "accept", Value: "b"},
+					{Key: "accept-language", Value: "de"}, {Key: "content-type", Value: "c"}, {Key: "sec-fetch-mode", Value: "m"},
+					{Key: "sec-fetch-dest", Value: "d"}, {Key: "sec-fetch-site", Value: "s"}, {Key: "x-requested-with", Value: "w"},
+					{Key: "origin", Value: "o"}, {Key: "access-control-request-method", Value: "r"},
 				}},
 			}},
 		ContextExtensions:    map[string]string{extensionRoute: "app", extensionTable: "sha256:1", extensionUpstream: "u", "other": "z"},
@@ -130,7 +133,7 @@ func marshal(t testing.TB, m proto.Message) []byte {
 func TestRefusedMessagesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	for _, withProto := range []bool{false, true} {
-		x := &exchange{message: mem.SliceBuffer(append(marshal(t, fullRequest()), 0x0a))}
+		x := &exchange{message: append(marshal(t, fullRequest()), 0x0a)}
 		call := x.call(withProto)
 		if call.Malformed == "" || call.Host != "" || call.Certificate != "" || len(call.Authorization) != 0 || call.Route != "" ||
 			len(call.Proofs) != 0 || len(call.Forwarded) != 0 || call.Vouched != nil {

@@ -29,6 +29,7 @@ const (
 	slotScheme
 	slotCertificate
 	slotPrincipal
+	slotPeer
 	slotKey   // of the header or map entry that is being read
 	slotValue // likewise
 	slotRaw   // likewise
@@ -46,6 +47,7 @@ const (
 	partHeaderEntry // one entry of the map of headers
 	partExtension   // one entry of the context extensions
 	partMetadata    // one entry of the filter metadata
+	partNoSocket    // an address of the peer of another kind, which takes the place of one that came before
 )
 
 // messageShape is what the reader knows of a message type in one place of a CheckRequest.
@@ -74,6 +76,7 @@ func shapeOfCheckRequest() *messageShape {
 	}{
 		{slotPrincipal, []protoreflect.Name{"attributes", "source", "principal"}},
 		{slotCertificate, []protoreflect.Name{"attributes", "source", "certificate"}},
+		{slotPeer, []protoreflect.Name{"attributes", "source", "address", "socket_address", "address"}},
 		{slotMethod, []protoreflect.Name{"attributes", "request", "http", "method"}},
 		{slotPath, []protoreflect.Name{"attributes", "request", "http", "path"}},
 		{slotHost, []protoreflect.Name{"attributes", "request", "http", "host"}},
@@ -101,6 +104,8 @@ func shapeOfCheckRequest() *messageShape {
 		{partHeader, []protoreflect.Name{"attributes", "request", "http", "header_map", "headers", "key"}},
 		{partExtension, []protoreflect.Name{"attributes", "context_extensions", "key"}},
 		{partMetadata, []protoreflect.Name{"attributes", "metadata_context", "filter_metadata", "key"}},
+		{partNoSocket, []protoreflect.Name{"attributes", "source", "address", "pipe", "path"}},
+		{partNoSocket, []protoreflect.Name{"attributes", "source", "address", "envoy_internal_address", "server_listener_name"}},
 	} {
 		message, _ := root.own(whole.path)
 		message.part = whole.part
