@@ -9,7 +9,7 @@ import (
 )
 
 // accessLogFields name what is said of one request, in the file and to the service alike. The path is written without its
-// query, which may hold secrets. The last six come with the decision; without one, such as when nobody answered or no route
+// query, which may hold secrets. The last seven come with the decision; without one, such as when nobody answered or no route
 // was there to ask for, they are null in the file and not sent to the service.
 var accessLogFields = map[string]string{
 	"time":      "%START_TIME%",
@@ -34,6 +34,7 @@ var accessLogFields = map[string]string{
 	"outcome":   ofDecision("outcome"),
 	"reason":    ofDecision("reason"),
 	"policy":    ofDecision("policy"),
+	"until":     ofDecision("until"),
 }
 
 // ofDecision prints a member of the dynamic metadata that comes with a decision, admitted or refused.

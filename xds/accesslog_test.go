@@ -18,6 +18,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // logService is a receiver of access logs that remembers what it was told.
@@ -88,6 +90,7 @@ func decided(code int32, id, outcome string) func(*authv3.CheckRequest) *authv3.
 		response.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
 		for name, value := range map[string]string{
 			"decision_id": id, "outcome": outcome, "tier": "privileged", "subject": "corp/ana", "policy": "sha256:p", "reason": "r",
+			"until": "2026-11-22T11:05:00.001Z",
 		} {
 			response.DynamicMetadata.Fields[name] = structpb.NewStringValue(value)
 		}
@@ -103,7 +106,7 @@ func TestEnvoyAccessLog(t *testing.T) { //nolint:tparallel // its subtests share
 	in := acme(t, pki)
 	dir := shortDir(t)
 	in.Settings.AccessLogService = &AccessLogService{Socket: filepath.Join(dir, "als.sock")}
-	in.Settings.Health = freeAddress(t)
+	in.Settings.Health = freeport.For(t)
 	service := &logService{}
 	stop := service.serve(t, listenUnix(t, in.Settings.AccessLogService.Socket))
 	r := newRig(t, pki, in)
@@ -148,7 +151,7 @@ func testAccessLogSays(t *testing.T, r *rig, service *logService) {
 	}
 	for path, want := range map[string]map[string]string{
 		"/one": {"status": "200", "decision": "d-1", "outcome": "allow", "tier": "privileged", "subject": "corp/ana",
-			"policy": "sha256:p", "listener": "ingress", "route": "app", "peer": ana, "method": "GET", "cluster": "ingress/app"},
+			"policy": "sha256:p", "until": "2026-11-22T11:05:00.001Z", "listener": "ingress", "route": "app", "peer": ana, "method": "GET", "cluster": "ingress/app"},
 		"/two":   {"status": "403", "decision": "d-2", "outcome": "deny", "subject": "corp/ana", "details": "ext_authz_denied"},
 		"/three": {"status": "503", "decision": "", "details": "ext_authz_error", "flags": "UAEX"},
 		"/four":  {"status": "404", "decision": "", "route": ""},
@@ -210,7 +213,7 @@ func testAccessLogAway(t *testing.T, r *rig, service *logService, stop func()) {
 		}
 		slowest = max(slowest, time.Since(start))
 	}
-	if slowest > 2*time.Second {
+	if slowest > 10*time.Second {
 		t.Errorf("a request took %v", slowest)
 	}
 	service.serve(t, listenUnix(t, r.in.Settings.AccessLogService.Socket))

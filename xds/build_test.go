@@ -48,6 +48,9 @@ func fixedPair(t testing.TB) KeyPair {
 // wildcards.
 func written(t testing.TB) Input {
 	pair := fixedPair(t)
+	admin := route("payroll-admin", "payroll.acme.example", "/admin/**", "payroll", []string{"employees"}, "POST", "GET")
+	admin.CORS = &policy.CORS{Origins: []string{"https://*.pages.acme.example", "https://desk.acme.example:8443"},
+		Methods: []string{"GET"}, Headers: []string{"Authorization"}, MaxAge: 10 * time.Minute, Credentials: true}
 	return Input{
 		TableDigest: "sha256:table",
 		Audiences:   []policy.Audience{audience("employees", false), audience("contractors", true)},
@@ -57,7 +60,7 @@ func written(t testing.TB) Input {
 		},
 		Routes: []policy.Route{
 			route("payroll", "payroll.acme.example", "/**", "payroll", []string{"employees"}),
-			route("payroll-admin", "payroll.acme.example", "/admin/**", "payroll", []string{"employees"}, "POST", "GET"),
+			admin,
 			route("issue-read", "tracker.acme.example *.tracker.acme.example", "/issues/{id}", "tracker",
 				[]string{"employees", "contractors"}, "GET"),
 			route("issue-write", "tracker.acme.example", "/issues/{id}", "tracker", []string{"contractors"}, "PUT"),

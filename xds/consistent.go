@@ -94,7 +94,11 @@ func (c *checker) routeTable(config *routev3.RouteConfiguration) {
 	for _, vhost := range config.GetVirtualHosts() {
 		where := config.GetName() + ", host " + vhost.GetName()
 		c.perRoute(where, vhost.GetTypedPerFilterConfig())
+		if vhost.GetTypedPerFilterConfig()[corsFilter] != nil {
+			c.fail("%s: answers preflights of every route", where)
+		}
 		for _, route := range vhost.GetRoutes() {
+			c.cors(where, route)
 			c.perRoute(where+", route "+route.GetName(), route.GetTypedPerFilterConfig())
 			cluster := route.GetRoute().GetCluster()
 			switch {
@@ -110,6 +114,9 @@ func (c *checker) routeTable(config *routev3.RouteConfiguration) {
 
 func (c *checker) perRoute(where string, configs map[string]*anypb.Any) {
 	for name, packed := range configs {
+		if name == corsFilter {
+			continue // cors looks at it
+		}
 		var authz authzv3.ExtAuthzPerRoute
 		if name != authzFilter {
 			c.fail("%s: configures the filter %s, which no listener has", where, name)
@@ -152,12 +159,17 @@ func (c *checker) upstreamSecrets(cluster string, packed *anypb.Any) {
 }
 
 // httpFilters allows ext_authz and then the router, and nothing else: a filter between them could change what was
-// decided. In front of them jwt_authn may stand.
+// decided. In front of them stands cors, which does nothing by itself, and then jwt_authn may.
 func (c *checker) httpFilters(listener string, hcm *hcmv3.HttpConnectionManager) {
 	if name := hcm.GetRds().GetRouteConfigName(); name != listener {
 		c.fail("listener %s: takes the routes of %q", listener, name)
 	}
 	filters := hcm.GetHttpFilters()
+	if len(filters) == 0 || filters[0].GetName() != corsFilter || filters[0].GetDisabled() {
+		c.fail("listener %s: cors is not the first of its HTTP filters", listener)
+	} else {
+		filters = filters[1:]
+	}
 	var vouching *hcmv3.HttpFilter
 	if len(filters) > 0 && filters[0].GetName() == jwtFilter {
 		vouching, filters = filters[0], filters[1:]

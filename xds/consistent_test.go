@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,9 +29,9 @@ func TestConsistentFinds(t *testing.T) {
 		{"shadow mode", authzHole(func(a *authzv3.ExtAuthz) { a.ShadowMode = true }), "does not fail closed"},
 		{"asks nobody", authzHole(func(a *authzv3.ExtAuthz) { a.GetGrpcService().GetEnvoyGrpc().ClusterName = "x" }),
 			`asks cluster "x"`},
-		{"no ext_authz", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.HttpFilters = h.GetHttpFilters()[1:] }),
+		{"no ext_authz", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.HttpFilters = slices.Delete(h.GetHttpFilters(), 1, 2) }),
 			"not ext_authz and then the router"},
-		{"disabled filter", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.GetHttpFilters()[0].Disabled = true }),
+		{"disabled filter", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.GetHttpFilters()[1].Disabled = true }),
 			"can be switched off"},
 		{"another's routes", hcmHole(func(h *hcmv3.HttpConnectionManager) { h.GetRds().RouteConfigName = "ingress" }),
 			`takes the routes of "ingress"`},
@@ -147,7 +148,7 @@ func hcmHole(change func(*hcmv3.HttpConnectionManager)) func(*testing.T, *resour
 func authzHole(change func(*authzv3.ExtAuthz)) func(*testing.T, *resources) {
 	return func(t *testing.T, r *resources) {
 		hcmHole(func(h *hcmv3.HttpConnectionManager) {
-			repack(t, h.GetHttpFilters()[0].GetTypedConfig(), &authzv3.ExtAuthz{}, change)
+			repack(t, h.GetHttpFilters()[1].GetTypedConfig(), &authzv3.ExtAuthz{}, change)
 		})(t, r)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // edited is the input with other endpoints of one upstream, under another table.
@@ -170,7 +171,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 	good, done := counting(t)
 	refusing, refused := refusesStreams(t)
 	closing, taken := takesAndCloses(t)
-	closed := freeAddress(t)
+	closed := freeport.For(t)
 	staff := []string{"employees"}
 	in := Input{
 		Audiences: []policy.Audience{audience("employees", false)},
@@ -229,7 +230,7 @@ func TestUpstreamIsSetAsideOnlyIfUnreachable(t *testing.T) {
 	}))
 	t.Cleanup(failing.Close)
 	in := small(t)
-	closed := freeAddress(t)
+	closed := freeport.For(t)
 	in.Upstreams[0].Endpoints = []string{failing.Listener.Addr().String(), in.Upstreams[0].Endpoints[0]}
 	r := newRig(t, newAuthority(t), in)
 	r.settled(r.build(r.in))

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // probe asks in plaintext, as a kubelet does.
@@ -34,7 +36,7 @@ func TestEnvoyHealth(t *testing.T) {
 	t.Parallel()
 	pki := newAuthority(t)
 	in := acme(t, pki)
-	in.Settings.Health = freeAddress(t)
+	in.Settings.Health = freeport.For(t)
 	r := newRig(t, pki, in)
 	r.settled(r.build(r.in))
 	becomes := func(want int) {

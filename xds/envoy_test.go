@@ -12,6 +12,7 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 const ana = "spiffe://acme.example/ana"
@@ -19,7 +20,7 @@ const ana = "spiffe://acme.example/ana"
 // acme is a policy with two audiences, one of them isolated, and every kind of pattern.
 func acme(t *testing.T, pki *authority) Input {
 	t.Helper()
-	secure, impostor := freeAddress(t), freeAddress(t)
+	secure, impostor := freeport.For(t), freeport.For(t)
 	tlsUpstream(t, pki, "secure", "spiffe://acme.example/payroll", secure)
 	tlsUpstream(t, pki, "impostor", "spiffe://acme.example/other", impostor)
 	staff, both, outside := []string{"employees"}, []string{"employees", "contractors"}, []string{"contractors"}

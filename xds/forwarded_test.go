@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // TestEnvoyForwards: with forwarders, authz sees what a proxy sends and, behind it, Envoy's own element of its peer; the
@@ -62,7 +64,7 @@ func TestForwardersChangeOnlyThat(t *testing.T) {
 	in.Settings.Client, in.Settings.UpstreamCA = &pair, pki.caPEM
 	for i := range in.Settings.Listeners {
 		l := &in.Settings.Listeners[i]
-		l.Address, l.Certificate, l.ClientCA = freeAddress(t), pair, pki.caPEM
+		l.Address, l.Certificate, l.ClientCA = freeport.For(t), pair, pki.caPEM
 	}
 	in.Settings.Forwarders = true
 	with, err := Build(in)

@@ -76,12 +76,12 @@ func TestConsistentFindsWhatVouchesTooMuch(t *testing.T) {
 			r.listeners = append(r.listeners, proto.CloneOf(l))
 		}
 		hcmHole(func(h *hcmv3.HttpConnectionManager) {
-			repack(t, h.GetHttpFilters()[0].GetTypedConfig(), &jwtauthnv3.JwtAuthentication{},
+			repack(t, h.GetHttpFilters()[1].GetTypedConfig(), &jwtauthnv3.JwtAuthentication{},
 				func(f *jwtauthnv3.JwtAuthentication) {
 					c.change(f.GetProviders()["tiergate/corp"])
 				})
 			if c.deaf {
-				repack(t, h.GetHttpFilters()[1].GetTypedConfig(), &authzv3.ExtAuthz{}, func(a *authzv3.ExtAuthz) {
+				repack(t, h.GetHttpFilters()[2].GetTypedConfig(), &authzv3.ExtAuthz{}, func(a *authzv3.ExtAuthz) {
 					a.MetadataContextNamespaces = nil
 				})
 			}

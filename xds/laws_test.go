@@ -20,7 +20,7 @@ import (
 var (
 	someHosts    = []string{"a.example", "b.example", "*.a.example", "*.b.a.example", "x.a.example"}
 	someSegments = []string{"a", "b", "a.b", "{x}", "*"}
-	someMethods  = []string{"GET", "POST", "PUT"}
+	someMethods  = []string{"GET", "POST", "OPTIONS"}
 	someAudience = []string{"employees", "auditors", "contractors", "guests"} // the last two are isolated
 )
 
@@ -47,6 +47,8 @@ func anyPolicy(t *rapid.T, base Input) Input {
 		if method != "" {
 			r.Methods = []string{method}
 		}
+		r.CORS = rapid.SampledFrom([]*policy.CORS{nil, {Origins: []string{"https://a.example", "https://*.pages.example"},
+			Methods: []string{cmp.Or(method, "PUT")}}}).Draw(t, "cors")
 		shape := shapeOf(r.Path)
 		for _, host := range rapid.SliceOfNDistinct(rapid.SampledFrom(someHosts), 1, 2, rapid.ID[string]).Draw(t, "hosts") {
 			key := host + shape
@@ -238,6 +240,22 @@ func policyChooses(routes []policy.Route, host, path, method string) (name strin
 // envoyChooses follows the documentation of config.route.v3: the exact domain, then the longest suffix; the first route
 // that matches. asked says that there is one, so that a decision is asked for, with the context extension name.
 func envoyChooses(config *routev3.RouteConfiguration, host, path, method string) (name string, proxied, asked bool) {
+	r := firstMatch(config, path, map[string]string{":method": method, ":authority": host})
+	if r == nil {
+		return "", false, false
+	}
+	if own := r.GetTypedPerFilterConfig()[authzFilter]; own != nil {
+		var config authzv3.ExtAuthzPerRoute
+		if err := own.UnmarshalTo(&config); err != nil {
+			panic(err)
+		}
+		name = config.GetCheckSettings().GetContextExtensions()[ContextRoute]
+	}
+	return name, r.GetRoute() != nil, true
+}
+
+func firstMatch(config *routev3.RouteConfiguration, path string, headers map[string]string) *routev3.Route {
+	host := headers[":authority"]
 	var vhost *routev3.VirtualHost
 	for _, v := range config.GetVirtualHosts() {
 		domain := v.GetDomains()[0]
@@ -252,22 +270,17 @@ func envoyChooses(config *routev3.RouteConfiguration, host, path, method string)
 	}
 	for _, r := range vhost.GetRoutes() {
 		missed := slices.ContainsFunc(r.GetMatch().GetHeaders(), func(h *routev3.HeaderMatcher) bool {
-			value := map[string]string{":method": method, ":authority": host}[h.GetName()]
-			return stringMatched(h.GetStringMatch(), value) == h.GetInvertMatch()
-		})
-		if missed || !pathMatched(r.GetMatch(), path) {
-			continue
-		}
-		if own := r.GetTypedPerFilterConfig()[authzFilter]; own != nil {
-			var config authzv3.ExtAuthzPerRoute
-			if err := own.UnmarshalTo(&config); err != nil {
-				panic(err)
+			value, there := headers[h.GetName()]
+			if _, mere := h.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); mere {
+				return there != h.GetPresentMatch()
 			}
-			name = config.GetCheckSettings().GetContextExtensions()[ContextRoute]
+			return (there && stringMatched(h.GetStringMatch(), value)) == h.GetInvertMatch()
+		})
+		if !missed && pathMatched(r.GetMatch(), path) {
+			return r
 		}
-		return name, r.GetRoute() != nil, true
 	}
-	return "", false, false
+	return nil
 }
 
 func pathMatched(m *routev3.RouteMatch, path string) bool {

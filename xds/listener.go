@@ -5,6 +5,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 )
@@ -59,6 +60,7 @@ func (b *builder) connectionManager(l Listener) *hcmv3.HttpConnectionManager {
 			Rds: &hcmv3.Rds{RouteConfigName: l.Name, ConfigSource: overADS()},
 		},
 		HttpFilters: []*hcmv3.HttpFilter{
+			b.httpFilter(corsFilter, &corsv3.Cors{}),
 			b.httpFilter(authzFilter, b.authzFilter()),
 			b.httpFilter(routerFilter, b.router()),
 		},
@@ -66,7 +68,7 @@ func (b *builder) connectionManager(l Listener) *hcmv3.HttpConnectionManager {
 		AccessLog:  b.accessLog(),
 	}
 	if len(b.in.Settings.TokenIssuers) > 0 {
-		hcm.HttpFilters = slices.Insert(hcm.HttpFilters, 0, b.httpFilter(jwtFilter, b.jwtAuthn()))
+		hcm.HttpFilters = slices.Insert(hcm.HttpFilters, 1, b.httpFilter(jwtFilter, b.jwtAuthn()))
 	}
 	setLimits(hcm)
 	setOneReading(hcm)

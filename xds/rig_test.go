@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // TestMain lets more tests run at once than there are cores, unless it was told how many: they mostly wait for Envoy.
@@ -74,23 +74,6 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// given are the addresses that were handed out: the kernel gives a port again that nobody listens on yet.
-var given sync.Map
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		if _, taken := given.LoadOrStore(l.Addr().String(), true); !taken {
-			return l.Addr().String()
-		}
-	}
-}
-
 // rig is a real Envoy between a control plane, a decision service and upstreams of the test's own.
 type rig struct {
 	t      *testing.T // the test that is running; root outlives its subtests
@@ -127,7 +110,7 @@ func newRig(t *testing.T, pki *authority, in Input, with ...func(*rig)) *rig {
 	in.Settings.AccessLog = filepath.Join(r.dir, "access.log")
 	for i := range in.Settings.Listeners {
 		l := &in.Settings.Listeners[i]
-		l.Address, l.Certificate = freeAddress(t), r.pki.issue(t, "spiffe://acme.example/envoy")
+		l.Address, l.Certificate = freeport.For(t), r.pki.issue(t, "spiffe://acme.example/envoy")
 		if l.ClientCertificates != CertificateNone && len(l.TrustDomains) == 0 {
 			l.ClientCA = r.pki.caPEM
 		}

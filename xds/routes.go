@@ -135,7 +135,7 @@ func (b *builder) virtualHost(l Listener, host string, entries []entry) *routev3
 // samePath writes the routes of one host and path, which must split the methods. A method that none of them lists ends
 // here and never falls through to a wider route.
 func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.Route {
-	var routes []*routev3.Route
+	routes := b.preflights(l, entries)
 	taken, complete := map[string]string{}, false
 	for _, e := range entries {
 		if complete || len(e.route.Methods) == 0 && len(taken) > 0 {
@@ -150,12 +150,13 @@ func (b *builder) samePath(l Listener, host string, entries []entry) []*routev3.
 			taken[m] = e.route.Meta.Name
 		}
 		complete = complete || len(e.route.Methods) == 0
+		routes = append(routes, b.unanswered(l, e)...)
 		for _, match := range pathMatches(e.pattern) {
 			if len(e.route.Methods) > 0 {
 				match.Headers = []*routev3.HeaderMatcher{methodMatch(slices.Sorted(slices.Values(e.route.Methods)))}
 			}
 			if e.served {
-				routes = append(routes, b.proxied(l, e.route, match))
+				routes = append(routes, b.readableAcross(b.proxied(l, e.route, match), e.route))
 			} else {
 				routes = append(routes, b.absent(e.route, match))
 			}

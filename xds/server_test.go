@@ -91,7 +91,7 @@ func (n *node) receive() *discoveryv3.DeltaDiscoveryResponse {
 			n.t.Fatal("the stream ended")
 		}
 		return response
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		n.t.Fatal("nothing was sent")
 	}
 	return nil
@@ -325,7 +325,7 @@ func TestRunEndsStreams(t *testing.T) {
 	})
 	started := time.Now()
 	p.stopXDS()
-	if took := time.Since(started); took > time.Second {
+	if took := time.Since(started); took > 5*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 	if len(p.server.Status()) != 0 || !p.events.has("disconnected edge") {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // TestNoDrift: what Build makes and Bootstrap writes is what a real Envoy shows, and stays so over a change of the policy.
@@ -17,7 +18,7 @@ func TestNoDrift(t *testing.T) {
 	}
 	r.input.Routes = append(r.input.Routes, aRoute("more", "*.more.example", "/a/*", "vault", "guests"))
 	r.input.Upstreams[0].Endpoints = []string{"127.0.0.3:9"}
-	r.input.Settings.Listeners[1].Address = freeAddress(t)
+	r.input.Settings.Listeners[1].Address = freeport.For(t)
 	r.publish()
 	r.inSync()
 	if again := r.look(); again.Served == report.Served {
@@ -80,7 +81,7 @@ func TestBehindOurBack(t *testing.T) {
 		"endpoints guests/app@",
 		"endpoints ingress/app@",
 		"endpoints ingress/third@",
-		"listener guests different filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.grpc_service.timeout: "+
+		"listener guests different filter_chains[0].filters[0].typed_config.http_filters[1].typed_config.grpc_service.timeout: "+
 			"is \"1s\", meant is \"0.500s\"",
 		"listener ingress different filter_chains[0].filters[0].",
 		"route ingress different virtual_hosts: has 1 items, meant are 3",

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/xds"
 )
 
@@ -47,16 +48,6 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // a temporary directory
 	return dir
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // selfSigned is a certificate that is its own CA.
@@ -83,20 +74,21 @@ func selfSigned(t *testing.T) xds.KeyPair {
 
 func aRoute(name, host, path, upstream, audience string) policy.Route {
 	return policy.Route{Meta: policy.Meta{Name: name}, Hosts: []string{host}, Path: path, Tier: "open",
-		Audiences: []string{audience}, Upstream: upstream}
+		Audiences: []string{audience}, Upstream: upstream, CORS: &policy.CORS{Origins: []string{"https://desk.acme.example",
+			"https://*.pages.acme.example"}, Methods: []string{"GET"}, Credentials: true, MaxAge: time.Minute}}
 }
 
 func anInput(t *testing.T, dir string) xds.Input {
 	t.Helper()
 	pair := selfSigned(t)
 	listener := func(name, audience string) xds.Listener {
-		return xds.Listener{Name: name, Address: freeAddress(t), Audience: audience, Certificate: pair, ClientCA: pair.CertPEM}
+		return xds.Listener{Name: name, Address: freeport.For(t), Audience: audience, Certificate: pair, ClientCA: pair.CertPEM}
 	}
 	return xds.Input{
 		Audiences: []policy.Audience{{Meta: policy.Meta{Name: "staff"}},
 			{Meta: policy.Meta{Name: "guests"}, Isolated: true}},
 		Upstreams: []policy.Upstream{
-			{Meta: policy.Meta{Name: "app"}, Endpoints: []string{freeAddress(t)}, Plaintext: true},
+			{Meta: policy.Meta{Name: "app"}, Endpoints: []string{freeport.For(t)}, Plaintext: true},
 			{Meta: policy.Meta{Name: "vault"}, Endpoints: []string{"127.0.0.1:1", "127.0.0.2:1"}, SPIFFEID: "spiffe://acme.example/v"},
 		},
 		Routes: []policy.Route{aRoute("app", "app.example", "/**", "app", "staff"),
