@@ -145,13 +145,13 @@ func vendorCredentials(a *config.API) (source.Credentials, error) {
 		if err != nil {
 			return nil, fmt.Errorf("clientSecretFile: %w", err)
 		}
-		return source.ClientCredentials{Path: jamfOAuthPath, ID: a.ClientID, Secret: secret}, nil
+		return source.ClientCredentials{Endpoint: jamfOAuthPath, ID: a.ClientID, Secret: secret}, nil
 	case a.Username != "":
 		password, err := readSecret(a.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("passwordFile: %w", err)
 		}
-		return source.BasicLogin{Path: jamfLoginPath, User: a.Username, Password: password}, nil
+		return source.BasicLogin{Endpoint: jamfLoginPath, User: a.Username, Password: password}, nil
 	}
 	token, err := readSecret(a.TokenFile)
 	if err != nil {

@@ -55,7 +55,10 @@ func ValidID(id string) bool {
 // Refusal is a delivery that is not taken. It has two texts: Detail for the sender, who may be anybody and is told
 // nothing of the body or of a secret, and Reason for the operator.
 type Refusal struct {
-	Status    int    // HTTP status: 400 or 401
+	// Status is the HTTP status: 400 or 401; 503 if nobody can tell now, so that the sender comes again; or 202 for a sender
+	// that takes any other answer for an outage and would stop sending (Microsoft Graph): it is told that all is well, and
+	// nothing is kept or counts all the same.
+	Status    int
 	Detail    string // one sentence, with what to do
 	Challenge string // of a 401: the WWW-Authenticate header (RFC 9110 section 11.6.1)
 	Reason    error  // nil: Detail says it all

@@ -24,19 +24,26 @@ type ClientOptions struct {
 	Base string
 	// RedirectHosts are other hosts (host or host:port) that the vendor may send us to. Credentials never go there.
 	RedirectHosts []string
-	Credentials   Credentials    // nil: none are sent
-	Roots         *x509.CertPool // who signs the vendor's certificate; nil: the system's CAs
-	Proxy         *url.URL       // nil: none; the environment is not looked at
-	Rate          float64        // requests per second; default 5
-	Timeout       time.Duration  // of one request with its answer's whole body; default 30s
-	MaxBody       int64          // bytes of an answer, after decompression; default 16 MiB
-	UserAgent     string         // default "tiergate"
+	Credentials   Credentials // nil: none are sent
+	// Header is sent with each request for data, never with one for a token: what the vendor wants besides Authorization,
+	// as Workspace ONE its aw-tenant-code, or an Accept that names a version. Like the credentials it goes to no other host.
+	Header http.Header
+	// NoContent: a 204 is an answer, and its body nil (Workspace ONE answers an empty list so). Else it is an error.
+	NoContent bool
+	Roots     *x509.CertPool // who signs the vendor's certificate; nil: the system's CAs
+	Proxy     *url.URL       // nil: none; the environment is not looked at
+	Rate      float64        // requests per second; default 5
+	Timeout   time.Duration  // of one request with its answer's whole body; default 30s
+	MaxBody   int64          // bytes of an answer, after decompression; default 16 MiB
+	UserAgent string         // default "tiergate"
 }
 
 // Client asks one vendor's HTTP API. Its methods may be called at once; together they keep to the rate.
 type Client struct {
 	base    *url.URL
 	allowed []string
+	header  http.Header
+	empty   bool
 	agent   string
 	timeout time.Duration
 	maxBody int64
@@ -66,8 +73,13 @@ func NewClient(opts ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	for name := range opts.Header {
+		if reserved[http.CanonicalHeaderKey(name)] {
+			return nil, fmt.Errorf("the header %s is not one's own to set; leave it out", http.CanonicalHeaderKey(name))
+		}
+	}
 	c := &Client{
-		base: base, allowed: opts.RedirectHosts, agent: cmp.Or(opts.UserAgent, "tiergate"),
+		base: base, header: opts.Header.Clone(), empty: opts.NoContent, allowed: opts.RedirectHosts, agent: cmp.Or(opts.UserAgent, "tiergate"),
 		timeout: cmp.Or(opts.Timeout, defaultTimeout), maxBody: cmp.Or(opts.MaxBody, defaultAnswer),
 		pace: newPace(cmp.Or(opts.Rate, defaultRate)), login: newLogin(opts.Credentials),
 	}
@@ -111,7 +123,7 @@ func (c *Client) mayFollow(req *http.Request, via []*http.Request) error {
 	case len(via) > maxRedirects:
 		return redirectError(fmt.Sprintf("more than %d redirects", maxRedirects))
 	case via[0].Method != http.MethodGet:
-		return redirectError("a request for a token was redirected, which is not followed; correct the URL")
+		return redirectError("a request for a token, or another POST, was redirected, which is not followed; correct the URL")
 	case req.URL.Host == c.base.Host && req.URL.Scheme == c.base.Scheme:
 		return nil
 	case req.URL.Scheme != "https" && !loopback(req.URL.Hostname()):
@@ -123,77 +135,54 @@ func (c *Client) mayFollow(req *http.Request, via []*http.Request) error {
 	for _, name := range []string{"Authorization", "Cookie", "Referer"} {
 		req.Header.Del(name)
 	}
+	for name := range c.header {
+		if name := http.CanonicalHeaderKey(name); name != "Accept" {
+			req.Header.Del(name)
+		}
+	}
 	return nil
 }
 
-// GetJSON asks for path (which begins with a slash and follows Base) and returns a body that passes CheckJSON.
-//
-// The error wraps ErrGone for 404 and 410. It is a *Busy where asking later may help: 429, 408, 425 and 5xx, with the
-// vendor's Retry-After (seconds or date, RFC 9110 section 10.2.3, at most one hour) or else 1 s doubling to 5 min, and
-// likewise when the vendor cannot be reached or its answer breaks off. While a Busy lasts nobody is asked and the same
-// is answered. After 401 the credentials are fetched anew, once.
-func (c *Client) GetJSON(ctx context.Context, path string, query url.Values) ([]byte, error) {
-	target := *c.base
-	target.Path += path
-	target.RawQuery = query.Encode()
-	for again := false; ; again = true {
-		authorization, err := c.login.header(ctx, c)
-		if err != nil {
-			return nil, fmt.Errorf("no credentials for %s: %w", c.base.Host, err)
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
-		if err != nil {
-			return nil, fmt.Errorf("GET %s: %w", path, err)
-		}
-		if authorization != "" {
-			req.Header.Set("Authorization", authorization)
-		}
-		status, body, err := c.send(req)
-		if status == http.StatusUnauthorized && !again && c.login.forget(authorization) {
-			continue
-		}
-		if err == nil {
-			err = CheckJSON(body)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("GET %s: %w", path, err)
-		}
-		return body, nil
-	}
-}
+// reserved are the headers that the client itself sets.
+var reserved = map[string]bool{"Authorization": true, "Cookie": true, "Host": true, "Content-Type": true,
+	"Content-Length": true, "Connection": true, "Transfer-Encoding": true, "User-Agent": true, "Accept-Encoding": true}
 
-// send paces, sends and reads; any status but 200 is an error.
-func (c *Client) send(req *http.Request) (status int, body []byte, err error) {
+// send paces, sends and reads; any status but 200 is an error, and 204 where the client may have one.
+func (c *Client) send(req *http.Request) (status int, header http.Header, body []byte, err error) {
 	if err := c.mayAsk(time.Now()); err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	if err := c.pace.wait(req.Context()); err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", c.agent)
-	req.Header.Set("Accept", "application/json")
+	if req.Header.Get("Accept") == "" {
+		req.Header.Set("Accept", "application/json")
+	}
+	began := time.Now()
 	response, err := c.http.Do(req)
+	traceOf(ctx).answered(req, response, began)
 	if err != nil {
-		return 0, nil, c.unreachable(req, err)
+		return 0, nil, nil, c.unreachable(req, err)
 	}
 	defer response.Body.Close()
 	if err := c.judge(response, time.Now()); err != nil {
-		return response.StatusCode, nil, err
+		return response.StatusCode, nil, nil, err
 	}
 	body, err = io.ReadAll(io.LimitReader(response.Body, c.maxBody+1))
 	if err != nil {
-		return response.StatusCode, nil, c.busy(0, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
+		return response.StatusCode, nil, nil, c.busy(0, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
 	}
 	if int64(len(body)) > c.maxBody {
-		return response.StatusCode, nil, fmt.Errorf("the answer has more than %d bytes; ask for smaller pages", c.maxBody)
+		return response.StatusCode, nil, nil, fmt.Errorf("the answer has more than %d bytes; ask for smaller pages", c.maxBody)
 	}
 	c.mu.Lock()
 	c.failures = 0
 	c.mu.Unlock()
-	return response.StatusCode, body, nil
+	return response.StatusCode, response.Header, body, nil
 }
 
 // unreachable tells a refused redirect, which asking again does not change, from trouble on the way. The URL stays out of
@@ -208,7 +197,7 @@ func (c *Client) unreachable(req *http.Request, err error) error {
 	if parent := context.Cause(req.Context()); errors.Is(parent, context.Canceled) {
 		return parent
 	}
-	return c.busy(0, fmt.Errorf("%s cannot be asked: %w", c.base.Host, err))
+	return c.busy(0, fmt.Errorf("%s cannot be asked: %w", req.URL.Host, err))
 }
 
 // Close ends the connections that nobody uses. The client can be used afterwards.

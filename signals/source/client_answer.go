@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// judge says what a status means; nil for 200 alone.
+// judge says what a status means; nil for 200, and for 204 where the client may have one.
 func (c *Client) judge(response *http.Response, now time.Time) error {
 	status := response.StatusCode
 	switch {
-	case status == http.StatusOK:
+	case status == http.StatusOK, status == http.StatusNoContent && c.empty:
 		return nil
 	case status == http.StatusNotFound || status == http.StatusGone:
 		return fmt.Errorf("status %d: %w", status, ErrGone)
@@ -23,7 +23,11 @@ func (c *Client) judge(response *http.Response, now time.Time) error {
 		return fmt.Errorf("status %d: the vendor refuses our credentials; check them and their rights", status)
 	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusTooEarly ||
 		status >= http.StatusInternalServerError:
-		return c.busy(retryAfter(response.Header.Get("Retry-After"), now), fmt.Errorf("status %d", status))
+		after := retryAfter(response.Header.Get("Retry-After"), now)
+		if after == 0 && status == http.StatusTooManyRequests {
+			after = rateReset(response.Header.Get("X-Rate-Limit-Reset"), now)
+		}
+		return c.busy(after, fmt.Errorf("status %d", status))
 	}
 	return fmt.Errorf("status %d, which is no answer", status)
 }
@@ -38,6 +42,16 @@ func retryAfter(header string, now time.Time) time.Duration {
 		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
+}
+
+// rateReset reads Okta's word on when it may be asked again, in seconds since 1970; it sends no Retry-After
+// (developer.okta.com/docs/reference/rl-best-practices). 0: it says nothing that can be followed.
+func rateReset(header string, now time.Time) time.Duration {
+	seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 64)
+	if err != nil || seconds > now.Add(maxRetryAfter).Unix() {
+		return 0
+	}
+	return max(time.Unix(seconds, 0).Sub(now), 0)
 }
 
 // busy remembers that the vendor wants to be left alone, and for how long.

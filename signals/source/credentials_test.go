@@ -48,8 +48,8 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 var (
-	oauth = source.ClientCredentials{Path: "/api/oauth/token", ID: "id", Secret: "s&cret", Scope: "read"}
-	basic = source.BasicLogin{Path: "/api/v1/auth/token", User: "reader", Password: "pw"}
+	oauth = source.ClientCredentials{Endpoint: "/api/oauth/token", ID: "id", Secret: "s&cret", Scope: "read"}
+	basic = source.BasicLogin{Endpoint: "/api/v1/auth/token", User: "reader", Password: "pw"}
 )
 
 func TestTokensAreKeptAndRenewed(t *testing.T) {
@@ -99,8 +99,8 @@ func TestRefusedCredentials(t *testing.T) {
 		credentials source.Credentials
 		want        string
 	}{
-		"wrong secret":   {&tokens{}, source.ClientCredentials{Path: "/api/oauth/token", ID: "id", Secret: "wr0ng"}, "status 401"},
-		"wrong password": {&tokens{}, source.BasicLogin{Path: "/api/v1/auth/token", User: "reader", Password: "wr0ng"}, "status 401"},
+		"wrong secret":   {&tokens{}, source.ClientCredentials{Endpoint: "/api/oauth/token", ID: "id", Secret: "wr0ng"}, "status 401"},
+		"wrong password": {&tokens{}, source.BasicLogin{Endpoint: "/api/v1/auth/token", User: "reader", Password: "wr0ng"}, "status 401"},
 		"static token":   {&tokens{}, source.Bearer{Token: "wr0ng"}, "status 401"},
 		"no endpoint":    {&tokens{status: 404}, oauth, "no such token endpoint"},
 		"moved":          {&tokens{status: 307}, oauth, "redirected"},

@@ -32,6 +32,16 @@ type Page struct {
 	Observations []signals.Observation
 	Next         string // the cursor of the page that follows; empty: this is the last
 	Total        int    // how many devices there are in all, as far as the vendor says; 0: it does not
+	// Also are statements on devices that are no proof of their being there, such as results of checks that a vendor keeps
+	// for longer than the device. They count like others, but a device that stands here alone is not listed.
+	Also []signals.Observation
+}
+
+// Relister is an Inventory whose deliveries may say that something was lost on the way (Microsoft Graph's lifecycle events):
+// all devices are then listed as soon as possible.
+type Relister interface {
+	// Relist says why an authentic delivery makes a listing necessary, for the operator; empty: it does not. It is pure.
+	Relist(d Delivery) (why string, err error)
 }
 
 // ErrGone says that the vendor no longer has a device.

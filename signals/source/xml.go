@@ -21,7 +21,8 @@ const (
 // CheckXML says why raw is not one XML document (XML 1.0) that every reader understands alike, or nil. Refused are DTDs and
 // entities (but the five of the language itself), processing instructions, comments (they split a text, which readers join
 // in their own way), namespaces, attributes that stand twice, nesting deeper than 32, more than 100,000 elements, bytes
-// that are not UTF-8, and anything behind the document. An element may not stand twice in one other, nor beside one whose
+// that are not UTF-8, and anything behind the document. Two declarations that .NET writes into each root, of the prefixes xsi
+// and xsd, may stand where nothing uses them. An element may not stand twice in one other, nor beside one whose
 // name differs only in case, because encoding/xml takes the last; lists names the elements that may, because they are
 // items of a list. The error may quote a name, at most 40 bytes of it; it is for the operator.
 func CheckXML(raw []byte, lists ...string) error {
@@ -109,6 +110,9 @@ func (s *xmlScan) open(element xml.StartElement) error {
 	attributes := map[string]bool{}
 	for _, attribute := range element.Attr {
 		folded := fold(attribute.Name.Local)
+		if attribute.Name.Space == "xmlns" && dotNet[attribute.Name.Local] == attribute.Value {
+			continue // a use of it is refused as a namespace
+		}
 		if attribute.Name.Space != "" || strings.HasPrefix(folded, "XMLNS") {
 			return fmt.Errorf("the attribute %.40q has a namespace", attribute.Name.Local)
 		}
@@ -120,3 +124,6 @@ func (s *xmlScan) open(element xml.StartElement) error {
 	s.children = append(s.children, map[string]bool{})
 	return nil
 }
+
+// dotNet are the declarations of .NET's XmlSerializer: Workspace ONE's events have them.
+var dotNet = map[string]string{"xsd": "http://www.w3.org/2001/XMLSchema", "xsi": "http://www.w3.org/2001/XMLSchema-instance"}

@@ -16,6 +16,7 @@ func TestCheckXML(t *testing.T) {
 		"escapes":     `<a>&lt;&amp;&#65;</a>`,
 		"CDATA":       `<a><![CDATA[<b>]]></a>`,
 		"a list":      `<a><item>1</item><item>2</item></a>`,
+		".NET's":      `<a xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><b/></a>`,
 		"two parents": `<a><b><id>1</id></b><c><id>2</id></c></a>`,
 	}
 	for name, body := range good {
@@ -43,6 +44,10 @@ func TestCheckXML(t *testing.T) {
 		"two attributes":   {`<a b="1" B="2"/>`, "stands twice"},
 		"namespace":        {`<x:a xmlns:x="y"/>`, "namespace"},
 		"namespace inside": {`<a><b xmlns="y"/></a>`, "namespace"},
+		"a used prefix":    {`<a xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><b xsi:nil="true"/></a>`, "namespace"},
+		"a used prefix 2":  {`<a xmlns:xsd="http://www.w3.org/2001/XMLSchema"><xsd:b/></a>`, "namespace"},
+		"another's prefix": {`<a xmlns:xsi="y"/>`, "namespace"},
+		"prefix twice":     {`<a xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:b="1"/>`, "namespace"},
 		"not UTF-8":        {"<a>\xff</a>", "not UTF-8"},
 		"another coding":   {`<?xml version="1.0" encoding="UTF-16"?><a/>`, "not one XML document"},
 		"deep":             {strings.Repeat("<a>", 33) + strings.Repeat("</a>", 33), "deeper than 32"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tiergate/tiergate/signals/source"
 	"github.com/tiergate/tiergate/signals/source/fleet"
+	"github.com/tiergate/tiergate/signals/sourcetest"
 )
 
 const hosts = "/api/v1/fleet/hosts"
@@ -45,7 +46,7 @@ func walk(t *testing.T, a *fleet.Adapter) (names, facts string) {
 		}
 		for _, o := range page.Observations {
 			names += " " + o.Aliases[len(o.Aliases)-1].Value
-			facts += text(t, o)
+			facts += sourcetest.Text(t, o)
 		}
 		if cursor = page.Next; cursor == "" {
 			return names, facts

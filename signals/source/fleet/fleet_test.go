@@ -11,6 +11,7 @@ import (
 
 	"github.com/tiergate/tiergate/signals/source"
 	"github.com/tiergate/tiergate/signals/source/fleet"
+	"github.com/tiergate/tiergate/signals/sourcetest"
 )
 
 func TestNew(t *testing.T) {
@@ -40,7 +41,7 @@ func TestNew(t *testing.T) {
 
 func TestAuthenticate(t *testing.T) {
 	a, _ := adapter(t, newServer(t), nil)
-	dated := content(t, "testdata/webhook_policy_team.json")
+	dated := sourcetest.Content(t, "testdata/webhook_policy_team.json")
 	for name, tt := range map[string]struct {
 		change func(*source.Delivery)
 		status int
@@ -74,7 +75,7 @@ func TestAuthenticate(t *testing.T) {
 func TestIDs(t *testing.T) {
 	a, _ := adapter(t, newServer(t), nil)
 	id := func(file string, at time.Time) string {
-		d := delivery(content(t, file))
+		d := delivery(sourcetest.Content(t, file))
 		d.Received = at
 		id, err := a.Authenticate(d, at)
 		if err != nil {
@@ -140,8 +141,8 @@ func TestAlias(t *testing.T) {
 // FuzzWebhookIsNoData: whoever knows the URL can make us ask, and say nothing: no body becomes a fact, and each id is a
 // number that Alias takes, once.
 func FuzzWebhookIsNoData(f *testing.F) {
-	for _, file := range glob(f, "testdata/webhook_*.json") {
-		f.Add(content(f, file))
+	for _, file := range sourcetest.Files(f, "testdata/webhook_*.json") {
+		f.Add(sourcetest.Content(f, file))
 	}
 	a, _ := adapter(f, newServer(f), nil)
 	f.Fuzz(func(t *testing.T, raw []byte) {

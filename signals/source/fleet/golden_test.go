@@ -2,59 +2,19 @@ package fleet_test
 
 import (
 	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/source"
+	"github.com/tiergate/tiergate/signals/sourcetest"
 )
-
-var update = flag.Bool("update", false, "write what is read now as what should be read")
-
-// golden compares with testdata/NAME.txt.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	file = strings.TrimSuffix(file, ".json") + ".txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil || string(want) != got {
-		t.Errorf("%s (-update writes it), %v; want\n%s\ngot\n%s", file, err, want, got)
-	}
-}
-
-// glob fails where there is nothing, so that no test passes by looking at no file.
-func glob(t testing.TB, pattern string) []string {
-	t.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s: %v, %v", pattern, files, err)
-	}
-	return files
-}
-
-func content(t testing.TB, file string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
 
 // The hosts that each webhook points at; none of them says anything itself.
 func TestWebhooks(t *testing.T) {
 	a, _ := adapter(t, newServer(t), nil)
-	for _, file := range glob(t, "testdata/webhook_*.json") {
-		d := delivery(content(t, file))
+	for _, file := range sourcetest.Files(t, "testdata/webhook_*.json") {
+		d := delivery(sourcetest.Content(t, file))
 		id, err := a.Authenticate(d, d.Received)
 		if err != nil || !source.ValidID(id) {
 			t.Errorf("%s: %q, %v", file, id, err)
@@ -63,7 +23,7 @@ func TestWebhooks(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
-		golden(t, file, strings.Join(append(ids, ""), "\n"))
+		sourcetest.Golden(t, file, strings.Join(append(ids, ""), "\n"))
 		if got, err := a.Observe(d); err != nil || got != nil {
 			t.Errorf("%s was read as data: %+v, %v", file, got, err)
 		}
@@ -72,46 +32,23 @@ func TestWebhooks(t *testing.T) {
 
 // What each host says, alone.
 func TestHosts(t *testing.T) {
-	for _, file := range glob(t, "testdata/host_*.json") {
+	for _, file := range sourcetest.Files(t, "testdata/host_*.json") {
 		server := newServer(t)
-		id := server.add(t, content(t, file))
-		server.set("/api/v1/fleet/hosts/"+id+"/device_mapping", string(content(t, "testdata/device_mapping.json")))
+		id := server.add(t, sourcetest.Content(t, file))
+		server.set("/api/v1/fleet/hosts/"+id+"/device_mapping", string(sourcetest.Content(t, "testdata/device_mapping.json")))
 		a, _ := adapter(t, server, nil)
 		got, err := a.Device(t.Context(), id)
 		if err != nil || len(got) != 1 {
 			t.Fatalf("%s: %+v, %v", file, got, err)
 		}
-		golden(t, file, text(t, got[0]))
-	}
-}
-
-// text writes an observation down, and checks it on the way.
-func text(t testing.TB, o signals.Observation) string {
-	t.Helper()
-	var b strings.Builder
-	for _, alias := range o.Aliases {
-		fmt.Fprintln(&b, alias)
-	}
-	for _, fact := range o.Facts {
-		check(t, fact)
-		fmt.Fprintf(&b, "%s = %s  (%s, %s)\n", fact.Attribute, fact.Value, fact.Path, fact.Observed.Format(time.RFC3339Nano))
-	}
-	return b.String()
-}
-
-func check(t testing.TB, fact signals.Fact) {
-	t.Helper()
-	attribute, known := signals.LookupAttribute(fact.Attribute)
-	if !known || !attribute.Accepts(fact.Value) || fact.Path == "" || fact.Observed.IsZero() || fact.Source != "" ||
-		!fact.Received.IsZero() {
-		t.Errorf("%+v is no fact as a source must give it", fact)
+		sourcetest.Golden(t, file, sourcetest.Text(t, got[0]))
 	}
 }
 
 // The recorded and published bodies, where the folder with them lies beside the repository.
 func TestPublishedSamples(t *testing.T) {
-	dir := filepath.Join("..", "..", "..", "..", "shared", "samples", "fleet")
-	if _, err := os.Stat(dir); err != nil {
+	files, ok := sourcetest.Samples(t, "fleet")
+	if !ok {
 		return
 	}
 	points := map[string]string{
@@ -120,8 +57,8 @@ func TestPublishedSamples(t *testing.T) {
 	}
 	server := newServer(t)
 	a, unreadable := adapter(t, server, nil)
-	for _, file := range glob(t, filepath.Join(dir, "*.json")) {
-		name, body := strings.TrimSuffix(filepath.Base(file), ".json"), content(t, file)
+	for _, file := range files {
+		name, body := strings.TrimSuffix(filepath.Base(file), ".json"), sourcetest.Content(t, file)
 		switch {
 		case strings.HasPrefix(name, "webhook_"):
 			ids, err := a.Points(delivery(body))
@@ -147,17 +84,9 @@ func TestPublishedSamples(t *testing.T) {
 	if err != nil || len(page.Observations) != 2 || *unreadable != "" {
 		t.Fatalf("%+v, %v, unreadable %s", page, err, *unreadable)
 	}
-	mac, ubuntu := text(t, page.Observations[0]), text(t, page.Observations[1])
-	for _, line := range []string{
-		"serial:DEVICESERIAL0\n", "vendor:fleet/1\n", "platform = macos ", "os_version = 13.5 ", "os_build = 22G74 ",
-		"disk_encryption = true  (disk_encryption_enabled, 2023-08-23T15:51:09Z)", "mdm_managed = true ",
-		"enrolled_user = testuser@testdomain.net ",
-	} {
-		if !strings.Contains(mac, line) {
-			t.Errorf("%q is missing in\n%s", line, mac)
-		}
-	}
-	if !strings.Contains(ubuntu, "os_version = 22.04.2 ") || strings.Contains(ubuntu, "disk_encryption") ||
+	mac, ubuntu := sourcetest.Text(t, page.Observations[0]), sourcetest.Text(t, page.Observations[1])
+	sourcetest.Golden(t, sourcetest.RecordedGolden, mac+"\n"+ubuntu)
+	if strings.Contains(ubuntu, "disk_encryption") ||
 		strings.Contains(ubuntu, "mdm_managed") {
 		t.Errorf("the server without encryption or MDM is\n%s", ubuntu)
 	}
@@ -165,7 +94,7 @@ func TestPublishedSamples(t *testing.T) {
 
 // The README names each attribute that this source can state by itself, each setting, and each kind of webhook.
 func TestREADME(t *testing.T) {
-	readme := string(content(t, "README.md"))
+	readme := string(sourcetest.Content(t, "README.md"))
 	for _, word := range []string{
 		"`platform`", "`os_version`", "`os_build`", "`disk_encryption`", "`mdm_managed`", "`lifecycle`",
 		"`config_compliance`", "`enrolled_user`", "urlSecretFiles:", "tokenFile:", "policies:",
@@ -178,8 +107,8 @@ func TestREADME(t *testing.T) {
 			t.Errorf("README.md does not name %s", word)
 		}
 	}
-	for _, file := range glob(t, "testdata/host_*.txt") {
-		for line := range strings.SplitSeq(string(content(t, file)), "\n") {
+	for _, file := range sourcetest.Files(t, "testdata/host_*.txt") {
+		for line := range strings.SplitSeq(string(sourcetest.Content(t, file)), "\n") {
 			if name, _, found := strings.Cut(line, " = "); found && !strings.Contains(readme, "`"+name+"`") {
 				t.Errorf("README.md does not name %s", name)
 			}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tiergate/tiergate/signals/source/fleet"
+	"github.com/tiergate/tiergate/signals/sourcetest"
 )
 
 // said is what a host, described by members of its record, says of an attribute: "value (path)" or "".
@@ -24,7 +25,7 @@ func said(t *testing.T, members, attribute string, change func(*fleet.Options)) 
 		t.Fatal(err)
 	}
 	found := ""
-	for line := range strings.SplitSeq(text(t, got[0]), "\n") {
+	for line := range strings.SplitSeq(sourcetest.Text(t, got[0]), "\n") {
 		name, rest, _ := strings.Cut(line, " = ")
 		if name != attribute {
 			continue
@@ -168,7 +169,7 @@ func TestInstants(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := "vendor:fleet/1\nfirewall = true  (policies[id=12].response, 2026-11-20T07:30:00Z)\n"
-		if said := text(t, got[0]); said != want {
+		if said := sourcetest.Text(t, got[0]); said != want {
 			t.Errorf("detail_updated_at %s:\n%s", never, said)
 		}
 	}

@@ -143,8 +143,8 @@ func (f *fakeJamf) asks(t *testing.T, credentials source.Credentials, change ...
 }
 
 var (
-	oauth = source.ClientCredentials{Path: "/api/oauth/token", ID: "id", Secret: "secret"}
-	login = source.BasicLogin{Path: "/api/v1/auth/token", User: "reader", Password: "secret"}
+	oauth = source.ClientCredentials{Endpoint: "/api/oauth/token", ID: "id", Secret: "secret"}
+	login = source.BasicLogin{Endpoint: "/api/v1/auth/token", User: "reader", Password: "secret"}
 )
 
 // listAll goes through the pages, and returns the devices' ids, each once, and the last total.
@@ -184,7 +184,7 @@ func TestListing(t *testing.T) {
 	if err != nil || len(ids) != 3 || total != 3 || f.logins != 1 || len(f.asked) != 1 {
 		t.Errorf("mobile devices alone: %v, %d, %v, %d logins, %q", ids, total, err, f.logins, f.asked)
 	}
-	other := source.ClientCredentials{Path: "/api/oauth/token", ID: "id", Secret: "other"}
+	other := source.ClientCredentials{Endpoint: "/api/oauth/token", ID: "id", Secret: "other"}
 	if _, _, err := listAll(t, f.asks(t, other)); err == nil {
 		t.Error("another secret lists")
 	}

@@ -36,8 +36,12 @@ func (r *record) platform() signals.Value {
 	platform := source.Platform(textOf(kind))
 	if platform == signals.Text("ios") {
 		platform = signals.Unknown
-		path = []string{"hardware", "modelIdentifier"}
-		model := cmp.Or(textOf(r.get(path...)), textOf(r.get("hardware", "model")))
+		model := ""
+		for _, name := range []string{"model", "modelIdentifier"} { // the latter counts if it says anything
+			if said := textOf(r.get("hardware", name)); said != "" {
+				model, path = said, []string{"hardware", name}
+			}
+		}
 		switch {
 		case strings.HasPrefix(model, "iPad"):
 			platform = signals.Text("ipados")

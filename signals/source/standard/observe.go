@@ -41,23 +41,18 @@ type device struct {
 
 // Observe implements source.Adapter. An attribute that is null says that the sender looked and could not tell.
 func (a *Adapter) Observe(d source.Delivery) ([]signals.Observation, error) {
-	var e event
-	if err := source.Decode(d.Body, &e); err != nil {
-		return nil, err
-	}
+	e, err := a.read(d)
 	switch {
-	case e.Type != Type:
-		return nil, fmt.Errorf("the type is %.60q; this source reads %s only", e.Type, Type)
-	case e.Timestamp.IsZero():
-		return nil, errors.New("timestamp is missing; send when the event happened (RFC 3339)")
-	case e.Data.ObservedAt.IsZero():
+	case err != nil:
+		return nil, err
+	case e.ObservedAt.IsZero():
 		return nil, errors.New("data.observed_at is missing; send when the device was looked at (RFC 3339)")
 	}
-	aliases, err := e.Data.Device.aliases(d.Source)
+	aliases, err := e.Device.aliases(d.Source)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := e.Data.facts()
+	facts, err := e.facts()
 	if err != nil {
 		return nil, err
 	}

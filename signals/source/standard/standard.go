@@ -36,10 +36,14 @@ const (
 
 // Adapter is one sender. It is immutable.
 type Adapter struct {
-	keys [][]byte
+	keys   [][]byte
+	events *source.CloudEvents // nil: the envelope is refused
 }
 
-var _ source.Adapter = (*Adapter)(nil)
+var (
+	_ source.Adapter = (*Adapter)(nil)
+	_ source.Greeter = (*Adapter)(nil)
+)
 
 // New makes an adapter that takes what any of the secrets signed; give the old and the new one while you rotate. A
 // secret is whsec_ and 24 to 64 bytes in base64. The error tells a bad secret by its place, never by its text.
@@ -103,7 +107,10 @@ func (a *Adapter) Authenticate(d source.Delivery, at time.Time) (string, error) 
 		return "", refused("webhook-timestamp is more than 5 minutes from our clock. Sign again when you send again.",
 			fmt.Errorf("webhook-timestamp is %s away from our clock", off.Round(time.Second)))
 	}
-	return id, oneReading(d.Body)
+	if err := oneReading(d.Body); err != nil {
+		return "", err
+	}
+	return id, a.envelope(d)
 }
 
 // oneReading refuses signed bytes that are not one JSON object with one meaning. Because the body has to begin with a

@@ -1,0 +1,4 @@
+package source
+
+// NextLink is what GetPage reads of the header Link.
+var NextLink = nextLink
