@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
@@ -101,9 +100,13 @@ func (r *Receiver) apply(ctx context.Context, e entry) (reason string, err error
 		header.Set("Content-Type", e.ContentType)
 	}
 	d := source.Delivery{Source: e.Source, ID: e.ID, Header: header, Body: e.Body, Received: e.Received}
+	cut, err := r.revoke(ctx, from, d)
+	if err != nil {
+		return "", err
+	}
 	observations, err := observe(from.Adapter, d)
 	if err != nil {
-		return err.Error(), nil
+		return joinReasons(cut, []string{err.Error()}), nil
 	}
 	var reasons []string
 	for _, o := range observations {
@@ -119,7 +122,11 @@ func (r *Receiver) apply(ctx context.Context, e entry) (reason string, err error
 	if err != nil {
 		return "", err
 	}
-	return strings.Join(append(reasons, waited...), "; "), nil
+	lost, err := r.relist(ctx, from, d)
+	if err != nil {
+		return "", err
+	}
+	return joinReasons(cut, reasons, waited, lost), nil
 }
 
 // observe asks the adapter. One that panics must not take the receiver down at every start with the same delivery.

@@ -192,9 +192,9 @@ func at(observed string) string {
 
 func eventually(t testing.TB, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it did not come to that within 5 s")
+			t.Fatal("it did not come to that within 30 s")
 		}
 	}
 }

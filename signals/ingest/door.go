@@ -17,8 +17,9 @@ import (
 // keepTimeout bounds the time in which a delivery must be durable; after that the sender is asked to come again.
 const keepTimeout = 5 * time.Second
 
-// Handler serves POST /v1/sources/{name}. 202 with an empty body means that the delivery is durable; every other answer
-// is application/problem+json (RFC 9457). The server around it sets the time limits of reading.
+// Handler serves POST /v1/sources/{name}, and POST /v1/ssf/{name} for SETs, whose errors are others (sets.go). 202 with an
+// empty body means that the delivery is durable; every other answer is application/problem+json (RFC 9457). The server around
+// it sets the time limits of reading.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	deliver := func(w http.ResponseWriter, req *http.Request) {
@@ -27,8 +28,9 @@ func (r *Receiver) Handler() http.Handler {
 		switch {
 		case found && req.PathValue("segment") != "" && !from.URLSecret:
 			r.refuse(w, "", problemNoPath, errors.New("no such path"))
-		case !found:
+		case !found || from.SETs:
 			r.refuse(w, "", problemNoSource, fmt.Errorf("no source is named %.80q", name))
+		case r.greeted(w, req, from):
 		case req.Method != http.MethodPost:
 			w.Header().Set("Allow", http.MethodPost)
 			r.refuse(w, name, problemMethod, fmt.Errorf("the method is %.20q", req.Method))
@@ -38,6 +40,7 @@ func (r *Receiver) Handler() http.Handler {
 	}
 	mux.HandleFunc("/v1/sources/{name}", deliver)
 	mux.HandleFunc("/v1/sources/{name}/{segment}", deliver) // the secret of a sender that can put it nowhere else
+	mux.HandleFunc("/v1/ssf/{name}", r.takeSET)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		r.refuse(w, "", problemNoPath, errors.New("no such path"))
 	})
@@ -60,7 +63,10 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 	// Round(0) drops the monotonic reading and UTC the zone, so that what is stored is what is compared.
 	d := source.Delivery{Source: from.Name, Header: req.Header, Query: req.URL.Query(), Segment: req.PathValue("segment"),
 		Body: body, Received: r.now().Round(0).UTC()}
-	if d.ID, err = from.Adapter.Authenticate(d, d.Received); err != nil {
+	if r.responded(w, from, d) {
+		return
+	}
+	if d.ID, d.Body, err = authentic(from.Adapter, d); err != nil {
 		r.refuseDelivery(w, from.Name, err)
 		return
 	}
@@ -96,6 +102,18 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, from Source) {
 		r.events.Accepted(from.Name, d.ID)
 	}
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// authentic returns a delivery's id and what of its body is kept, which holds no credential.
+func authentic(adapter source.Adapter, d source.Delivery) (id string, kept []byte, err error) {
+	if id, err = adapter.Authenticate(d, d.Received); err != nil {
+		return "", nil, err
+	}
+	if redactor, ok := adapter.(source.Redactor); ok {
+		kept, err = redactor.Redact(d.Body)
+		return id, kept, err
+	}
+	return id, d.Body, nil
 }
 
 // tooMuch answers 429 to a source, and to it alone.
@@ -140,8 +158,17 @@ func (r *Receiver) refuseDelivery(w http.ResponseWriter, from string, err error)
 	p := problem{"not-authentic", "Not authentic", http.StatusUnauthorized, "The delivery could not be verified."}
 	challenge := "Signature"
 	if refusal, ok := errors.AsType[*source.Refusal](err); ok {
-		if refusal.Status == http.StatusBadRequest {
+		if refusal.Status == http.StatusAccepted {
+			r.events.Refused(from, refusal.Status, err.Error())
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		switch refusal.Status {
+		case http.StatusBadRequest:
 			p = problem{"unreadable", "Body not readable", http.StatusBadRequest, ""}
+		case http.StatusServiceUnavailable:
+			p = problem{"not-now", "Not verifiable now", http.StatusServiceUnavailable, ""}
+			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		}
 		p.Detail = refusal.Detail
 		if refusal.Challenge != "" {

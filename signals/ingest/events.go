@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/revocation"
 )
 
 // Events are told what happens. Each may be nil; none may block.
@@ -35,6 +36,8 @@ type Events struct {
 	Distrusted func(what, key string, err error)
 	// Joined: a document made two devices one. into has all that device had.
 	Joined func(device, into signals.DeviceID, document string)
+	// Revoked: a delivery has voided logins, or said how much a user is to be feared, and that is new.
+	Revoked func(source, id string, r revocation.Revocation)
 	// Inventory is told of questions to vendors.
 	Inventory InventoryEvents
 }
@@ -79,6 +82,9 @@ func (e Events) orSilent() Events {
 	}
 	if e.Joined == nil {
 		e.Joined = func(signals.DeviceID, signals.DeviceID, string) {}
+	}
+	if e.Revoked == nil {
+		e.Revoked = func(string, string, revocation.Revocation) {}
 	}
 	e.Inventory = e.Inventory.orSilent()
 	return e

@@ -69,14 +69,8 @@ const (
 // acknowledged again however full it is. wait is when a source that has too much may come again.
 func (r *Receiver) keep(ctx context.Context, d source.Delivery) (found arrival, wait time.Duration, err error) {
 	key := entryKey(d.Source, d.ID)
-	seen, err := r.remembered(ctx, key)
-	switch {
-	case err == nil && seen.Digest == digest(d.Body):
-		return arrivalRepeated, 0, nil
-	case err == nil:
-		return arrivalOther, 0, nil
-	case !errors.Is(err, signals.ErrNotFound):
-		return 0, 0, err
+	if found, err := r.dealtWith(ctx, key, d.Body); !errors.Is(err, signals.ErrNotFound) {
+		return found, 0, err
 	}
 	if !r.room.enter(d.Source, r.fellows()) {
 		r.signalTrouble() // count anew soon
@@ -104,6 +98,9 @@ func (r *Receiver) keep(ctx context.Context, d source.Delivery) (found arrival, 
 	}
 	err = r.put(ctx, e)
 	if err == nil {
+		if r.queues.holds(key) { // a worker is just ending with the same delivery, and does not see that it lies there again
+			r.signalTrouble()
+		}
 		r.offerIfOurs(e)
 	}
 	if !errors.Is(err, signals.ErrConflict) {
@@ -112,7 +109,22 @@ func (r *Receiver) keep(ctx context.Context, d source.Delivery) (found arrival, 
 	r.room.leave(d.Source)
 	r.unreserve(ctx, d.Source)
 	found, err = r.waits(ctx, key, d.Body)
-	return found, 0, err // also ErrNotFound, if it was dealt with just now: the sender asks again and is told
+	if errors.Is(err, signals.ErrNotFound) { // a worker was done with it between the two looks
+		found, err = r.dealtWith(ctx, key, d.Body)
+	}
+	return found, 0, err
+}
+
+// dealtWith compares a delivery with what is remembered of the one of its id; ErrNotFound if nothing is.
+func (r *Receiver) dealtWith(ctx context.Context, key string, body []byte) (arrival, error) {
+	seen, err := r.remembered(ctx, key)
+	switch {
+	case err != nil:
+		return 0, err
+	case seen.Digest != digest(body):
+		return arrivalOther, nil
+	}
+	return arrivalRepeated, nil
 }
 
 // put writes a new inbox entry; ErrConflict if one has its key.

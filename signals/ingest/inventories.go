@@ -26,6 +26,8 @@ type InventoryEvents struct {
 	// SyncStarted, SyncProgress (every 10 s), SyncEnded: a listing; SyncFailed: the store does not let it go on for now.
 	SyncStarted, SyncProgress, SyncEnded func(source string, state SyncState)
 	SyncFailed                           func(source string, err error)
+	// SyncAsked: a delivery said that something was lost, so all devices are listed soon.
+	SyncAsked func(source, why string)
 }
 
 func (e InventoryEvents) orSilent() InventoryEvents {
@@ -45,6 +47,9 @@ func (e InventoryEvents) orSilent() InventoryEvents {
 	}
 	if e.SyncFailed == nil {
 		e.SyncFailed = func(string, error) {}
+	}
+	if e.SyncAsked == nil {
+		e.SyncAsked = func(string, string) {}
 	}
 	return e
 }
@@ -119,6 +124,7 @@ func (r *Receiver) RequestSync(ctx context.Context, name string, accept bool) er
 // SourceStatus is what is known of one source. Deliveries and faults are this receiver's, since it started.
 type SourceStatus struct {
 	Name         string     `json:"name"`
+	Experimental string     `json:"experimental,omitempty"` // why it is, where it rests on thin evidence
 	LastDelivery time.Time  `json:"lastDelivery,omitzero"`
 	Deliveries   int        `json:"deliveries"`
 	Faults       int        `json:"faults"` // refused, dead-lettered, not applied, questions without an answer
@@ -131,6 +137,7 @@ func (r *Receiver) Sources(ctx context.Context) ([]SourceStatus, error) {
 	var all []SourceStatus
 	for _, name := range slices.Sorted(maps.Keys(r.sources)) {
 		status := r.census.status(name)
+		status.Experimental = source.Doubt(r.sources[name].Adapter)
 		if r.syncs[name] != nil {
 			state, _, err := r.syncState(ctx, name)
 			if err != nil {

@@ -243,7 +243,7 @@ func nudge(t *testing.T, r *ingest.Receiver, id, devices string) {
 // wait waits for a condition of the world outside.
 func wait(t *testing.T, what string, d *diary, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s does not come about; the diary has\n%s", what, strings.Join(d.have(""), "\n"))
 		}

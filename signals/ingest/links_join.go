@@ -16,8 +16,8 @@ import (
 // the document:
 //
 //  1. a record of KindJoined, under the id of the younger device, says what is meant;
-//  2. the older device gets the names and facts of the younger: for as long as both have the names, sidecars take them for
-//     contested, and refuse;
+//  2. the older device gets the names, facts and clearances of the younger: for as long as both have the names, sidecars
+//     take them for contested, and refuse;
 //  3. the younger loses all names and facts, if nobody has written it since 2; who comes later meets ErrConflict;
 //  4. the claims of its names are given to the older one; until then the record of 1 leads from the younger to it;
 //  5. the record of 1 says that it is done. It stays: somebody may have claimed a name for the younger device in between.
@@ -114,7 +114,7 @@ func (r *Receiver) finish(ctx context.Context, device signals.DeviceID) error {
 	if err != nil {
 		return err
 	}
-	if len(leaving.Aliases)+len(leaving.Facts) > 0 {
+	if len(leaving.Aliases)+len(leaving.Facts)+len(leaving.Clearances) > 0 {
 		if survivor, err = r.absorb(ctx, survivor, leaving); err != nil {
 			return err
 		}
@@ -128,7 +128,8 @@ func (r *Receiver) finish(ctx context.Context, device signals.DeviceID) error {
 
 // absorb gives all that one device has to another.
 func (r *Receiver) absorb(ctx context.Context, survivor, leaving signals.Posture) (signals.Posture, error) {
-	whole, changed := survivor.Merge(signals.Observation{Aliases: leaving.Aliases, Facts: leaving.Facts})
+	whole, changed := survivor.Merge(signals.Observation{Aliases: leaving.Aliases, Facts: leaving.Facts,
+		Clearances: leaving.Clearances})
 	if changed {
 		whole.Revision = signals.NextRevision(survivor.Revision, r.now())
 		if err := r.store.PutPosture(ctx, whole, survivor.Revision); err != nil {

@@ -23,6 +23,9 @@ type Source struct {
 	Sync    Sync // of an adapter that is a source.Inventory
 	// URLSecret: its URL may end in a secret, /v1/sources/NAME/SECRET. Of others that is no path.
 	URLSecret bool
+	// SETs: it is a transmitter of Security Event Tokens, and its URL is /v1/ssf/NAME. It may attest nothing, since users and
+	// sessions are no attributes.
+	SETs bool
 }
 
 // Options are the receiver's settings. Only Sources has no default.
@@ -148,7 +151,7 @@ func check(from Source) error {
 	if from.Adapter == nil {
 		faults = append(faults, fmt.Errorf("source %q: it has no adapter", from.Name))
 	}
-	if len(from.Attests) == 0 {
+	if len(from.Attests) == 0 && !from.SETs {
 		faults = append(faults, fmt.Errorf("source %q: it may attest nothing; list the attributes that it may state",
 			from.Name))
 	}

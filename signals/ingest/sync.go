@@ -65,6 +65,10 @@ type SyncState struct {
 // Running reports whether a listing has begun and not ended; it may wait for a receiver to go on with it.
 func (s *SyncState) Running() bool { return s.Started.After(s.Finished) }
 
+// Answered reports whether the listing that was asked for last has ended. One that was running when it was asked for ends
+// before that begins, and is none.
+func (s *SyncState) Answered() bool { return s.Started.After(s.Requested) && !s.Running() }
+
 // due reports whether a listing is to begin or to be gone on with, by whoever gets the lease.
 func (s *SyncState) due(now time.Time, every time.Duration) bool {
 	if s.Owner != "" && now.Before(s.Lease) {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tiergate/tiergate/signals"
@@ -126,32 +128,27 @@ func (l *listing) holding(ctx context.Context, work func(context.Context) error)
 
 // take applies a page, notes which devices it had, and only then moves on.
 func (l *listing) take(ctx context.Context, p source.Page) error {
-	e := entry{Source: l.from.Name, ID: SyncID, Received: l.r.now().Round(0).UTC()}
 	page := listed{Cursor: l.state.Cursor}
+	named := make([]signals.Observation, 0, len(p.Observations))
 	faults := 0
 	for _, o := range p.Observations {
 		name, found := vendorName(l.from.Name, o.Aliases)
-		var reason string
 		if !found {
-			reason = "the adapter did not name the device by the vendor's own id, which is a bug"
-		} else {
-			if !l.seen[mark(name)] {
-				page.Devices = append(page.Devices, name)
-				l.seen[mark(name)] = true
-			}
-			var err error
-			if reason, err = l.r.applyOne(ctx, l.from, e, o); err != nil {
+			reason := "the adapter did not name the device by the vendor's own id, which is a bug"
+			if err := l.applied(ctx, name, reason, &faults); err != nil {
 				return err
 			}
+			continue
 		}
-		if reason != "" {
-			faults++
-			l.r.events.Inventory.NotApplied(l.from.Name, name, reason)
+		if !l.seen[mark(name)] {
+			page.Devices = append(page.Devices, name)
+			l.seen[mark(name)] = true
 		}
-		if l.state.Lease.Sub(l.r.now()) < syncLease/2 {
-			if err := l.save(ctx); err != nil {
-				return err
-			}
+		named = append(named, o)
+	}
+	for _, all := range [][]signals.Observation{named, p.Also} { // what is said besides is of devices that are there then
+		if err := l.applyAll(ctx, all, &faults); err != nil {
+			return err
 		}
 	}
 	if err := l.keepPage(ctx, page); err != nil {
@@ -163,6 +160,45 @@ func (l *listing) take(ctx context.Context, p source.Page) error {
 	l.state.Faults += faults
 	l.state.Total = max(l.state.Total, p.Total)
 	return l.save(ctx)
+}
+
+// atOnce is how many devices of a page are applied at once: the store makes what is written at the same time durable in one
+// step, so that one after the other a page would wait for each of them.
+const atOnce = 32
+
+// applyAll applies observations, in any order, and keeps the lease. The first error of the store ends it.
+func (l *listing) applyAll(ctx context.Context, all []signals.Observation, faults *int) error {
+	e := entry{Source: l.from.Name, ID: SyncID, Received: l.r.now().Round(0).UTC()}
+	for some := range slices.Chunk(all, atOnce) {
+		reasons, errs := make([]string, len(some)), make([]error, len(some))
+		var working sync.WaitGroup
+		for i := range some {
+			working.Go(func() { reasons[i], errs[i] = l.r.applyOne(ctx, l.from, e, some[i]) })
+		}
+		working.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		for i := range some {
+			name, _ := vendorName(l.from.Name, some[i].Aliases)
+			if err := l.applied(ctx, name, reasons[i], faults); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// applied notes what became of one device, and keeps the lease.
+func (l *listing) applied(ctx context.Context, name, reason string, faults *int) error {
+	if reason != "" {
+		*faults++
+		l.r.events.Inventory.NotApplied(l.from.Name, name, reason)
+	}
+	if l.state.Lease.Sub(l.r.now()) < syncLease/2 {
+		return l.save(ctx)
+	}
+	return nil
 }
 
 // vendorName returns the value of the alias by which the source itself names the device.

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -117,6 +118,37 @@ func TestStoreFailureIsWaitedOut(t *testing.T) {
 				}
 				mustEmpty(t, inner, ingest.KindInbox)
 			})
+		})
+	}
+}
+
+// A delivery that comes again while a worker ends with the first one is known, whichever of the two is faster.
+func TestRepeatedWhileDealtWith(t *testing.T) {
+	first, other := body(`{"serial":"C02"}`, `{"firewall":true}`), body(`{"serial":"C02"}`, `{"firewall":false}`)
+	for again, want := range map[string]int{first: http.StatusAccepted, other: http.StatusConflict} {
+		bubble(t, func(t *testing.T) {
+			inner := newMemory()
+			between := func() {}
+			store := &wrapped{memory: inner, before: func(op string) error {
+				if op == "Record inbox" {
+					run := between
+					between = func() {}
+					run()
+				}
+				return nil
+			}}
+			r, stop := receiver(t, store, &diary{}), func() {}
+			must(t, r, "1", first)
+			between = func() {
+				stop = start(t, r)
+				synctest.Wait()
+				mustEmpty(t, inner, ingest.KindInbox)
+			}
+			code := post(t, r, "1", again)
+			defer stop()
+			if code != want {
+				t.Errorf("%s: %d, want %d", again, code, want)
+			}
 		})
 	}
 }
