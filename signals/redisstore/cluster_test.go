@@ -4,35 +4,26 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-)
 
-// given are the ports that tests of this process were given: each is free until its server listens there.
-var given sync.Map
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
+)
 
 // freePorts finds TCP ports outside of the range that the kernel gives away.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
-	var ports []int
-	for port := 20_000 + int(time.Now().UnixNano()/1000%9000); len(ports) < n && port < 32_000; port++ {
-		if _, taken := given.LoadOrStore(port, true); taken {
-			continue
+	ports := make([]int, n)
+	for i := range ports {
+		_, port, _ := strings.Cut(freeport.For(t), ":")
+		var err error
+		if ports[i], err = strconv.Atoi(port); err != nil {
+			t.Fatal(err)
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		ports = append(ports, port)
-	}
-	if len(ports) < n {
-		t.Fatal("there are no free ports")
 	}
 	return ports
 }
@@ -49,15 +40,16 @@ const masters = 3
 // startCluster starts one. front, if any: the nodes announce proxies that may end TLS, &tls.Config{} for ones that need not.
 func startCluster(t testing.TB, replicas bool, front *tls.Config, args ...string) *cluster {
 	t.Helper()
-	n := masters
+	// Where nobody can take over, nobody needs to be taken for dead soon: a loaded machine is slow, too.
+	n, patience := masters, "10000" // ms
 	if replicas {
-		n = 2 * masters
+		n, patience = 2*masters, "1000"
 	}
 	c, ports := &cluster{}, freePorts(t, 2*n)
 	for i := range n {
 		port, bus := ports[2*i], ports[2*i+1]
 		own := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
-			"--cluster-port", fmt.Sprint(bus), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+			"--cluster-port", fmt.Sprint(bus), "--cluster-node-timeout", patience, "--repl-diskless-sync-delay", "0",
 			"--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"}
 		node := &server{}
 		if front != nil {
@@ -175,10 +167,12 @@ func (c *cluster) restart(t testing.TB) {
 // holder returns the number of the node that has a shard.
 func (c *cluster) holder(t testing.TB, shard int) int {
 	t.Helper()
-	for i, node := range c.nodes {
-		err := node.raw.Do(context.Background(), "EXISTS", tag(shard)).Err()
-		if node.cmd != nil && err == nil {
-			return i
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for i, node := range c.nodes { // on a loaded machine one may take another for dead, and then nobody has it for a moment
+			err := node.raw.Do(context.Background(), "EXISTS", tag(shard)).Err()
+			if node.cmd != nil && err == nil {
+				return i
+			}
 		}
 	}
 	t.Fatalf("nobody has shard %d", shard)

@@ -55,12 +55,12 @@ func TestNotSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	soon, stop := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	soon, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
 	record := signals.Record{Kind: "delivery", Key: "a", Revision: 1}
 	err = s.PutRecord(soon, record, 0)
 	says(t, err, "not synced", "appendfsync", "waitAOF: 0")
-	again, stopAgain := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	again, stopAgain := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stopAgain()
 	// The sender comes back to another receiver: WAITAOF there knows of no write on its own connection.
 	other, err := New(Options{Address: live.socket, WaitAOF: 1})

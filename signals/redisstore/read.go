@@ -70,13 +70,13 @@ func (s *Store) one(ctx context.Context, sp space, key string) (string, error) {
 	return "", sp.corrupt(key, "it is empty")
 }
 
-// patient is the side for a read: who gave it more time than a write may take is no decision that a late answer would hold up,
-// but work, to which an answer after a slow sync of the server's disk is worth more than none.
+// patient is the side for a read. Who gives it less time than a write may take decides, and wants no late answer; all else
+// is work, to which an answer after a slow sync of the server's disk is worth more than none.
 func (s *Store) patient(ctx context.Context) *side {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) > s.workTimeout() {
-		return s.works
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.workTimeout() {
+		return s.reads
 	}
-	return s.reads
+	return s.works
 }
 
 // getRange reads the beginning of a value, and whether there is one.

@@ -24,13 +24,28 @@
 //
 // An ACL user that only reads postures needs GETRANGE, EXISTS, ZRANGE, XREVRANGE and XREAD; one that writes also
 // needs EVAL, EVALSHA, WAITAOF, SET and the commands of the script in write.go. That of a sidecar reads postures and
-// writes records of kind dpop-proof (authz.KindProof), and reads why names are one device's (kinds alias and contested)
-// and the checkpoint (kind checkpoint, without which it does not start to serve);
-// with Redis 7 or Valkey it is, in one line:
+// writes records of the kinds dpop-proof (authz.KindProof), first-login (authz.KindLogin), sighting (inventory.RecordKind),
+// use (inventory.UseKind), device-use (inventory.KindDeviceUse) and envoy-drift (engine.KindEnvoy), which nothing is ever admitted
+// by, and reads why names are one device's (kinds alias and contested), what was granted at run time (kinds exception and grace),
+// what has ended of logins (kind revocation, without which no login is believed) and the checkpoint (kind checkpoint, without
+// which it does not start to serve); with Redis 7 or Valkey it is, in one line:
 //
 //	ACL SETUSER sidecar on >PASSWORD -@all %R~tg:{??}:posture* ~tg:{??}:record:10:dpop-proof:* ~tg:{??}:records:dpop-proof
 //	  ~tg:{??}:record-expiries:dpop-proof ~tg:{??}:record-changes:dpop-proof ~tg:{??}:fence
+//	  ~tg:{??}:record:11:first-login:* ~tg:{??}:records:first-login
+//	  ~tg:{??}:record-expiries:first-login ~tg:{??}:record-changes:first-login
+//	  ~tg:{??}:record:8:sighting:* ~tg:{??}:records:sighting
+//	  ~tg:{??}:record-expiries:sighting ~tg:{??}:record-changes:sighting
+//	  ~tg:{??}:record:3:use:* ~tg:{??}:records:use
+//	  ~tg:{??}:record-expiries:use ~tg:{??}:record-changes:use
+//	  ~tg:{??}:record:10:device-use:* ~tg:{??}:records:device-use
+//	  ~tg:{??}:record-expiries:device-use ~tg:{??}:record-changes:device-use
+//	  ~tg:{??}:record:11:envoy-drift:* ~tg:{??}:records:envoy-drift
+//	  ~tg:{??}:record-expiries:envoy-drift ~tg:{??}:record-changes:envoy-drift
 //	  %R~tg:{??}:record:5:alias:* %R~tg:{??}:record:9:contested:* %R~tg:{??}:records:contested %R~tg:{??}:record-changes:contested
+//	  %R~tg:{??}:record:9:exception:* %R~tg:{??}:records:exception %R~tg:{??}:record-changes:exception
+//	  %R~tg:{??}:record:5:grace:* %R~tg:{??}:records:grace %R~tg:{??}:record-changes:grace
+//	  %R~tg:{??}:record:10:revocation:* %R~tg:{??}:records:revocation %R~tg:{??}:record-changes:revocation
 //	  %R~tg:{??}:record:10:checkpoint:*
 //	  +getrange +exists +zrange +xrevrange +xread +auth +hello +ping
 //	  +eval +evalsha +set +zscore +zadd +zrem +zrangebyscore +pexpireat +xadd +time
@@ -50,14 +65,15 @@ import (
 
 var errClosed = errors.New("the store is closed")
 
-// The time that each sort of call may take. A read stands in the way of a decision; a write in that of a delivery.
+// The time that each sort of call may take. A read for a decision, which comes with a deadline nearer than a write's, stands
+// in the way of somebody's request; a write, and any other read, in that of a delivery.
 const (
 	dialTimeout = 100 * time.Millisecond
 	tlsTimeout  = 150 * time.Millisecond // on top of it, for the handshake
 	// On top of it, for asking a Sentinel first, and another one where that is down.
 	sentinelTimeout = 200 * time.Millisecond
 	maxDial         = 2 * time.Second
-	readTimeout     = 50 * time.Millisecond
+	readTimeout     = 50 * time.Millisecond // for a decision
 	writeTimeout    = 500 * time.Millisecond
 	aofTimeout      = 2 * time.Second // of WAITAOF: appendfsync everysec syncs within 2 s
 	watchBlock      = 500 * time.Millisecond

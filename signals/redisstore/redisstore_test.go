@@ -259,7 +259,7 @@ func TestValueGoesBetweenTwoQuestions(t *testing.T) {
 	live := serve(t)
 	s := live.open(t, nil)
 	var asked atomic.Int32
-	s.reads.single.AddHook(afterwards(func(cmd redis.Cmder) {
+	s.works.single.AddHook(afterwards(func(cmd redis.Cmder) {
 		if exists, ok := cmd.(*redis.IntCmd); ok && asked.Add(1) == 1 {
 			exists.SetVal(1) // as it was a moment ago
 		}

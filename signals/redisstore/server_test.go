@@ -114,17 +114,32 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
+// open opens it with patience: most of what is asked is right or wrong, and not fast or slow, on a loaded machine too.
 func (s *server) open(t testing.TB, change func(*Options)) *Store {
+	t.Helper()
+	return s.openWithin(t, 5*time.Second, change)
+}
+
+// openHasty opens it with the patience of the product.
+func (s *server) openHasty(t testing.TB, change func(*Options)) *Store {
+	t.Helper()
+	return s.openWithin(t, readTimeout, change)
+}
+
+func (s *server) openWithin(t testing.TB, read time.Duration, change func(*Options)) *Store {
 	t.Helper()
 	opts := Options{Address: s.socket}
 	if change != nil {
 		change(&opts)
 	}
-	store, err := Open(context.Background(), opts)
+	store, err := newStore(opts, read)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
+	if err := store.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return store
 }
 

@@ -34,7 +34,7 @@ func sidecarACL(t *testing.T) []any {
 
 func openSidecar(t *testing.T, live *server) *Store {
 	t.Helper()
-	s, err := New(Options{Address: live.socket, Username: "sidecar", Password: "secret"})
+	s, err := newStore(Options{Address: live.socket, Username: "sidecar", Password: "secret"}, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,9 +69,12 @@ func TestSlotsMoveKeyByKey(t *testing.T) {
 			continue
 		}
 		beside = append(beside, signals.DeviceID(device))
-		if err := l.s.PutPosture(t.Context(), small(device, 7), 0); err != nil && !errors.Is(err, signals.ErrConflict) {
-			t.Fatal(err)
-		}
+		eventually(t, device+" is there", func() error {
+			if err := l.s.PutPosture(t.Context(), small(device, 7), 0); !errors.Is(err, signals.ErrConflict) {
+				return err
+			}
+			return nil
+		})
 	}
 	absent, unread, reads := 0, 0, 0
 	done := make(chan struct{})

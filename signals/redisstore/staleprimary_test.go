@@ -34,12 +34,7 @@ func pointTo(t *testing.T, at *server) *pointed {
 
 func openAt(t *testing.T, p *pointed) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Options{Address: p.address()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
+	return (&server{socket: p.address()}).open(t, nil)
 }
 
 // point makes it lead elsewhere, as Sentinels and virtual addresses do.
