@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tiergate/tiergate/cmd/tiergate/admin"
-	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/boltstore"
 	"github.com/tiergate/tiergate/signals/ingest"
@@ -52,21 +49,9 @@ func newLetters(t *testing.T, want ...ingest.DeadLetter) *letters {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := config.ListenUnix(filepath.Join(dir, "run", "admin.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
 	mux := http.NewServeMux()
 	deadLetterPaths(mux, receiver)
-	go func() { ended <- admin.Serve(ctx, socket, mux) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	serveAdmin(t, filepath.Join(dir, "run", "admin.sock"), mux)
 	return l
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 func newDevice() *cobra.Command {
-	return group("device", "See what is known of devices, and why", newDeviceGet(), newDeviceList())
+	return group("device", "See what is known of devices, and why; end an alarm", newDeviceGet(), newDeviceList(), newDeviceClear())
 }
 
 func newDeviceGet() *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -156,7 +157,9 @@ func (f *deviceFilter) judge(line *admin.DeviceLine, s policy.Standing) bool {
 // of all that it is fine.
 func (d *deviceDesk) each(f *deviceFilter, judge authz.Judge, yield func(*admin.DeviceLine, *policy.Standing) bool) {
 	now, left := d.now(), f.limit
-	for _, held := range d.devices.All() {
+	all := d.devices.All()
+	slices.SortFunc(all, func(a, b replica.Held) int { return cmp.Compare(a.Device, b.Device) })
+	for _, held := range all {
 		if held.Device <= f.after && f.after != "" {
 			continue
 		}

@@ -156,6 +156,9 @@ func (d *deviceDesk) device(ctx context.Context, held replica.Held) admin.Device
 			out.Contests = append(out.Contests, c)
 		}
 	}
+	for _, c := range p.Clearances {
+		out.Clearances = append(out.Clearances, d.clearance(ctx, c))
+	}
 	if out.Fault == "" && !out.Gone { // what cannot be believed, or is not there, stands nowhere
 		if judge, digest := d.judge(); judge != nil {
 			standing := judge(p, now)

@@ -51,6 +51,7 @@ func deviceTable(to io.Writer, d *admin.Device) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Attribute, safe(f.Value.String()), f.Source, f.Age, stampOf(f.Observed),
 			stampOf(f.Received), safe(f.Path))
 	}
+	clearanceRows(w, d.Clearances)
 	if err := w.Flush(); err != nil || d.Standing == nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -18,12 +20,24 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/tiergate/tiergate/authz"
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 	"github.com/tiergate/tiergate/config"
 )
 
 const envoyID = "spiffe://acme.example/ns/edge/envoy-1"
+
+// byBothTransports runs a test with each of them.
+func byBothTransports(t *testing.T, run func(t *testing.T, transport string)) {
+	t.Parallel()
+	for _, transport := range []string{config.TransportOwn, config.TransportGRPCGo} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			run(t, transport)
+		})
+	}
+}
 
 // tcpServer is a gRPC server that only Envoys reach.
 type tcpServer struct {
@@ -33,7 +47,7 @@ type tcpServer struct {
 	refused []string
 }
 
-func serveEnvoys(t *testing.T, m *mesh, patterns ...string) *tcpServer {
+func serveEnvoys(t *testing.T, transport string, m *mesh, patterns ...string) *tcpServer {
 	t.Helper()
 	s := &tcpServer{}
 	admission, err := newEnvoys(m.trust.own, m.trust, patterns, func(_ string, err error) {
@@ -48,16 +62,17 @@ func serveEnvoys(t *testing.T, m *mesh, patterns ...string) *tcpServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.Creds(admission), grpc.ConnectionTimeout(2*time.Second))
-	healthpb.RegisterHealthServer(server, health.NewServer())
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // it ends with Stop
-	}()
+	sc := &sidecar{settings: &config.Settings{Authz: config.Authz{Transport: transport}}, authz: authz.New(authz.Options{}),
+		health: health.NewServer(), observer: &observer{log: zap.NewNop(), registry: prometheus.NewRegistry()}}
+	serve := sc.decisions(listener, admission)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx) }()
 	t.Cleanup(func() {
-		server.Stop()
-		<-served
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 		admission.mu.Lock()
 		defer admission.mu.Unlock()
 		if admission.used != 0 || len(admission.open) != 0 {
@@ -110,11 +125,13 @@ func ask(client healthpb.HealthClient) error {
 }
 
 // TestEnvoysAdmission is the truth table of who gets in.
-func TestEnvoysAdmission(t *testing.T) {
-	t.Parallel()
+func TestEnvoysAdmission(t *testing.T) { byBothTransports(t, envoysAdmission) }
+
+func envoysAdmission(t *testing.T, transport string) {
+	t.Helper()
 	m := newMesh(t, time.Hour, map[string]*devca.CA{"acme.example": aCA(t), "partner.example": aCA(t), "stranger.example": aCA(t)},
 		config.TrustDomain{Name: "acme.example"}, config.TrustDomain{Name: "partner.example"})
-	s := serveEnvoys(t, m, "spiffe://acme.example/ns/edge/*", "spiffe://partner.example/envoy")
+	s := serveEnvoys(t, transport, m, "spiffe://acme.example/ns/edge/*", "spiffe://partner.example/envoy")
 	if err := ask(s.dial(t, m.svid(envoyID, time.Hour), 0, func(string) {})); err == nil {
 		t.Error("served without an SVID of our own")
 	}
@@ -156,11 +173,13 @@ func TestEnvoysAdmission(t *testing.T) {
 }
 
 // TestEnvoysRotation: our own SVID rotates under a running connection, and a connection ends with its own certificate.
-func TestEnvoysRotation(t *testing.T) {
-	t.Parallel()
+func TestEnvoysRotation(t *testing.T) { byBothTransports(t, envoysRotation) }
+
+func envoysRotation(t *testing.T, transport string) {
+	t.Helper()
 	m := newMesh(t, time.Hour, map[string]*devca.CA{"acme.example": aCA(t)}, config.TrustDomain{Name: "acme.example"})
 	m.start()
-	s := serveEnvoys(t, m, envoyID)
+	s := serveEnvoys(t, transport, m, envoyID)
 	soon(t, "an SVID", func() bool { return m.trust.ready() == nil })
 	var mu sync.Mutex
 	seen := map[string][]string{}
@@ -214,11 +233,13 @@ func (p *onePeer) Peer(string, string, time.Time) identity.Peer {
 }
 
 // TestEnvoysRecheck: when other CA certificates count, whoever would not get in any more is put out.
-func TestEnvoysRecheck(t *testing.T) {
-	t.Parallel()
+func TestEnvoysRecheck(t *testing.T) { byBothTransports(t, envoysRecheck) }
+
+func envoysRecheck(t *testing.T, transport string) {
+	t.Helper()
 	m := newMesh(t, time.Hour, map[string]*devca.CA{"acme.example": aCA(t)}, config.TrustDomain{Name: "acme.example"})
 	m.start()
-	s := serveEnvoys(t, m, envoyID)
+	s := serveEnvoys(t, transport, m, envoyID)
 	soon(t, "an SVID", func() bool { return m.trust.ready() == nil })
 	peers := &onePeer{peer: identity.Peer{Workload: envoyID, Certificate: identity.Validity{NotAfter: time.Now().Add(time.Hour)}}}
 	s.envoys.peers = peers
@@ -240,11 +261,13 @@ func TestEnvoysRecheck(t *testing.T) {
 }
 
 // TestEnvoysBound: connections beyond the bound are refused before they cost a handshake.
-func TestEnvoysBound(t *testing.T) {
-	t.Parallel()
+func TestEnvoysBound(t *testing.T) { byBothTransports(t, envoysBound) }
+
+func envoysBound(t *testing.T, transport string) {
+	t.Helper()
 	m := newMesh(t, time.Hour, map[string]*devca.CA{"acme.example": aCA(t)}, config.TrustDomain{Name: "acme.example"})
 	m.start()
-	s := serveEnvoys(t, m, envoyID)
+	s := serveEnvoys(t, transport, m, envoyID)
 	soon(t, "an SVID", func() bool { return m.trust.ready() == nil })
 	for range maxEnvoys {
 		if !s.envoys.enter() {

@@ -15,14 +15,23 @@ import (
 // must be on record.
 func newRecorder(s *config.Settings, o *observer) (*evidence.Recorder, error) {
 	e := s.Evidence
-	if e.File == "" {
+	return recorderOf("evidence", o, evidence.Options{File: e.File, MaxBytes: e.MaxBytes, Keep: e.Keep, Queue: e.Queue, Within: e.Within})
+}
+
+// newStepRecorder makes that of the steps of people in `ingest`; nil: the settings name no file.
+func newStepRecorder(s *config.Settings, o *observer) (*evidence.Recorder, error) {
+	e := s.Ingest.Evidence
+	return recorderOf("ingest.evidence", o, evidence.Options{File: e.File, MaxBytes: e.MaxBytes, Keep: e.Keep})
+}
+
+func recorderOf(setting string, o *observer, options evidence.Options) (*evidence.Recorder, error) {
+	if options.File == "" {
 		return nil, nil
 	}
-	recorder, err := evidence.New(evidence.Options{
-		File: e.File, MaxBytes: e.MaxBytes, Keep: e.Keep, Queue: e.Queue, Within: e.Within, Events: o.evidence(),
-	})
+	options.Events = o.evidence()
+	recorder, err := evidence.New(options)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	o.registry.MustRegister(evidenceCounts{recorder})
 	return recorder, nil
@@ -39,7 +48,7 @@ func (o *observer) evidence() evidence.Events {
 			o.log.Error("decisions are in no record", zap.Uint64("decisions", decisions))
 		},
 		LostChanges: func(changes uint64) {
-			o.log.Error("changes of the policy are in no record", zap.Uint64("changes", changes))
+			o.log.Error("changes of the policy, or steps of people, are in no record", zap.Uint64("changes", changes))
 		},
 		Mended: func(file, aside string, bytes int) {
 			o.log.Warn("the last line of the record was torn and is set aside", zap.String("file", file),
@@ -60,8 +69,8 @@ var (
 		[]string{"result"}, nil)
 	evidenceHeld    = prometheus.NewDesc("tiergate_evidence_held", "Decisions that wait to be recorded.", nil, nil)
 	evidenceFaults  = prometheus.NewDesc("tiergate_evidence_faults_total", "Failed attempts to write or sync the record.", nil, nil)
-	evidenceChanges = prometheus.NewDesc("tiergate_evidence_changes_total", "Changes of the policy by what became of their record.",
-		[]string{"result"}, nil)
+	evidenceChanges = prometheus.NewDesc("tiergate_evidence_changes_total",
+		"Changes of the policy, and steps of people, by what became of their record.", []string{"result"}, nil)
 	evidenceTorn = prometheus.NewDesc("tiergate_evidence_torn_lines_total", "Torn last lines set aside.", nil, nil)
 )
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/tiergate/tiergate/authz/token"
 )
 
 // maxFollowed bounds one file: the system's own CA certificates are a quarter of a megabyte.
@@ -27,6 +29,7 @@ type fileSet struct {
 	told    fileEvents
 	changed func() // something of Envoy's configuration has changed; it must not block
 	now     func() time.Time
+	fetched map[string]token.KeySource // keys of issuers that come over the network, by the issuer's name; while starting only
 
 	mu   sync.Mutex
 	held map[string][]byte // by setting

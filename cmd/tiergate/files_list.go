@@ -18,6 +18,9 @@ func followedFiles(s *config.Settings) (*fileSet, error) {
 	f.listEnvoy(s)
 	f.listIdentity(s)
 	f.listAssertion(s.Assertion)
+	if s.Store.Embedded != nil { // the receiver runs here
+		f.listApprovals(s)
+	}
 	return f, f.open()
 }
 

@@ -1,21 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tiergate/tiergate/config"
-	"github.com/tiergate/tiergate/signals"
-	"github.com/tiergate/tiergate/signals/boltstore"
-	"github.com/tiergate/tiergate/signals/ingest"
 )
 
 // aJamfServer has one computer and one mobile device, and a login.
@@ -78,17 +72,13 @@ func TestJamfFromTheSettings(t *testing.T) {
 		began.Add(-time.Hour).Format(time.RFC3339)))
 	vendor := httptest.NewServer(jamf)
 	defer vendor.Close()
-	store, post := receiveFromJamf(t, vendor.URL+"/jss")
-	await := func(serial, attribute, want string) {
-		t.Helper()
-		got := ""
-		for range 200 {
-			if got = latest(t, store, serial, attribute); got == want {
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		t.Fatalf("%s: %s is %q, not %q", serial, attribute, got, want)
+	store, door := receiveFrom(t, &config.Source{Name: "jamf", Type: config.SourceJamf, Attests: []string{"disk_encryption", "lifecycle"},
+		Webhook: &config.Webhook{Basic: &config.WebhookBasic{Username: "jamf", PasswordFiles: []string{secretFile(t, "hook-secret")}}},
+		API:     &config.API{URL: vendor.URL + "/jss", Username: "reader", PasswordFile: secretFile(t, "api-secret"), Rate: 1000}})
+	await := func(serial, attribute, want string) { t.Helper(); awaitFact(t, store, "jamf", serial, attribute, want) }
+	post := func(password, body string) int {
+		status, _ := sendTo(t, http.MethodPost, door, basic("jamf", password), body)
+		return status
 	}
 	await("F4TESTA041", "disk_encryption", "true")
 	await("DMPTESTB41", "lifecycle", "enrolled") // the same number, another device
@@ -96,10 +86,10 @@ func TestJamfFromTheSettings(t *testing.T) {
 	checkIn := fmt.Sprintf(`{"webhook":{"webhookEvent":"ComputerInventoryCompleted","eventTimestamp":%d},`+
 		`"event":{"jssID":41}}`, time.Now().UnixMilli())
 	jamf.set(aMac(began, "DECRYPTING"), jamf.mobile)
-	if status := post("jamf:guessed", checkIn); status != http.StatusUnauthorized {
+	if status := post("guessed", checkIn); status != http.StatusUnauthorized {
 		t.Errorf("a stranger is answered %d", status)
 	}
-	if status := post("jamf:hook-secret", checkIn); status != http.StatusAccepted {
+	if status := post("hook-secret", checkIn); status != http.StatusAccepted {
 		t.Fatalf("the webhook is answered %d", status)
 	}
 	await("F4TESTA041", "disk_encryption", "false")
@@ -108,101 +98,15 @@ func TestJamfFromTheSettings(t *testing.T) {
 		`<webhookEvent>MobileDeviceUnEnrolled</webhookEvent><eventTimestamp>%d</eventTimestamp></webhook>`+
 		`<event><jssID>41</jssID><serialNumber>DMPTESTB41`+
 		`</serialNumber></event></JSSEvent>`, time.Now().UnixMilli())
-	if status := post("jamf:hook-secret", unenrolled); status != http.StatusAccepted {
+	if status := post("hook-secret", unenrolled); status != http.StatusAccepted {
 		t.Fatalf("the webhook is answered %d", status)
 	}
 	await("DMPTESTB41", "lifecycle", "removed")
 
 	jamf.set("", jamf.mobile)
-	if status := post("jamf:hook-secret", strings.Replace(checkIn, "}}", `,"x":1}}`, 1)); status != http.StatusAccepted {
+	if status := post("hook-secret", strings.Replace(checkIn, "}}", `,"x":1}}`, 1)); status != http.StatusAccepted {
 		t.Fatalf("the webhook is answered %d", status)
 	}
 	await("F4TESTA041", "lifecycle", "removed")
 	await("F4TESTA041", "disk_encryption", "false, now unknown")
-}
-
-// receiveFromJamf runs a receiver of one source as the settings have it.
-func receiveFromJamf(t *testing.T, url string) (signals.Store, func(basic, body string) int) {
-	t.Helper()
-	dir := t.TempDir()
-	secret := func(name, text string) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	settings := &config.Settings{Log: config.Log{Level: "error", Format: "json"}, Sources: []config.Source{{
-		Name: "jamf", Type: config.SourceJamf, Attests: []string{"disk_encryption", "lifecycle"},
-		Webhook: &config.Webhook{Basic: &config.WebhookBasic{Username: "jamf",
-			PasswordFiles: []string{secret("hook", "hook-secret")}}},
-		API: &config.API{URL: url, Username: "reader", PasswordFile: secret("api", "api-secret"), Rate: 1000},
-	}}}
-	o, err := newObserver(settings.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sources, err := newSources(settings, o.ingest().Inventory.NotApplied)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := boltstore.Open(filepath.Join(dir, "db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	receiver, err := ingest.New(store, ingest.Options{Sources: sources, Alone: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- receiver.Run(ctx) }()
-	door := httptest.NewServer(receiver.Handler())
-	t.Cleanup(func() {
-		door.Close()
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		_ = store.Close()
-	})
-	return store, func(basic, body string) int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, door.URL+"/v1/sources/jamf",
-			strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		user, password, _ := strings.Cut(basic, ":")
-		request.SetBasicAuth(user, password)
-		response, err := door.Client().Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		return response.StatusCode
-	}
-}
-
-// latest is what the source says of the device with the serial number; empty: nothing.
-func latest(t *testing.T, store signals.Store, serial, attribute string) (text string) {
-	t.Helper()
-	_, err := store.EachPosture(t.Context(), func(p signals.Posture) error {
-		for _, alias := range p.Aliases {
-			if alias != (signals.Alias{Kind: signals.AliasSerial, Value: serial}) {
-				continue
-			}
-			fact, known, unknownSince := p.Latest(attribute, "jamf")
-			if known {
-				text = fact.Value.String()
-			}
-			if unknownSince {
-				text += ", now unknown"
-			}
-		}
-		return nil
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }

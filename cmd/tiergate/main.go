@@ -72,7 +72,9 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
-	root.AddCommand(newServe(), newIngest(), newPolicy(), newEnvoy(), newEvidence(), newDeadLetter(), newSource(), newStore(), newDevice())
+	root.AddCommand(newServe(), newIngest(), newPolicy(), newEnvoy(), newEvidence(), newDeadLetter(), newSource(), newSSF(),
+		newStore(), newDevice(),
+		newException(), newGrace(), newIdentity(), newOutletVerbs(), newFinding())
 	wrapArgs(root)
 	return root
 }

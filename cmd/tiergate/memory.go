@@ -13,14 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// What the garbage collector is told unless GOGC or GOMEMLIMIT say otherwise. A sidecar's live heap is small next to what
-// each request leaves behind, so collecting at five times the live heap instead of twice halves the collector's work. With
-// many devices the live heap is large, and five times it would mostly cost memory: garbage then gets less room, but not so
-// little that collecting shows in a decision (at 100,000 devices and GOGC=50 it halved the requests per second).
+// What the garbage collector is told unless GOGC or GOMEMLIMIT say otherwise. A small heap may grow to five times itself, so
+// that collecting does not show in a decision. With many devices the live heap is large, and five times it would mostly cost
+// memory: garbage, of which a decision leaves half a kilobyte, then gets less room.
 const (
 	mostGOGC    = 400
-	leastGOGC   = 200
-	garbageRoom = 64 << 20 // bytes
+	leastGOGC   = 100
+	garbageRoom = 24 << 20 // bytes
 	limitShare  = 0.9      // of the cgroup's limit: the rest is for what the Go heap does not count
 	paceEvery   = 2 * time.Second
 )

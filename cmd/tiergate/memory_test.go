@@ -38,7 +38,7 @@ func TestCgroupLimit(t *testing.T) {
 func TestPaceOfTheCollector(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: mostGOGC, 1 << 20: mostGOGC, 16 << 20: 400, 20 << 20: 320, 32 << 20: 200, 64 << 20: 200, 1 << 40: leastGOGC,
+		0: mostGOGC, 1 << 20: mostGOGC, 6 << 20: 400, 8 << 20: 300, 12 << 20: 200, 24 << 20: 100, 1 << 40: leastGOGC,
 		1<<64 - 1: leastGOGC,
 	} {
 		if got := gcPercent(live); got != want {

@@ -44,9 +44,14 @@ type observer struct {
 	// distrusted: any of it deserves a look. Somebody else writes to the store, it is damaged or restored, or a key is missing
 	// from trustFiles.
 	distrusted *prometheus.CounterVec
+	// ended is how many logins, sessions and risks are known to have ended.
+	ended prometheus.Gauge
+	// unrecorded is how many tiers excuse something while no decision is on record.
+	unrecorded prometheus.Gauge
 	asked      *inventoryMetrics
 	links      *linkMetrics
 	checkpoint *checkpointMetrics
+	keyCounts  *keyCounts // nil until somebody's keys are fetched
 }
 
 func newObserver(s config.Log) (*observer, error) {
@@ -90,6 +95,8 @@ func newObserver(s config.Log) (*observer, error) {
 		prometheus.ExponentialBuckets(1e-3, 2, 16))
 	o.devices = gauge("tiergate_replica_devices", "Devices whose posture is held in memory.")
 	o.inSync = gauge("tiergate_replica_in_sync", "1 if the replica follows the store's changes, 0 if its copy is ageing.")
+	o.ended, o.unrecorded = gauge("tiergate_revocations", "Users, sessions and devices whose logins an identity provider has ended or fears."),
+		gauge("tiergate_unrecorded_tiers", "Tiers that excuse by exceptions or grace while no decision is on record.")
 	o.distrusted = counter("tiergate_store_distrusted_total", "What the store showed and was not believed, or no longer showed: "+
 		"a posture or a kind of record, and why (unsigned, regressed, forgetful, gone, contested, rolled-back, missing, late or none).",
 		"what", "why")
@@ -233,6 +240,7 @@ func (o *observer) ingest() ingest.Events {
 			o.log.Warn("a dead letter was thrown away", zap.String("source", source), zap.String("id", id))
 		},
 		Joined:      o.joined,
+		Revoked:     o.revoked,
 		Inventory:   o.inventory(),
 		SweepFailed: func(err error) { o.log.Warn("the inbox could not be read; trying again", zap.Error(err)) },
 	}

@@ -94,6 +94,9 @@ func (o *observer) inventory() ingest.InventoryEvents {
 			m.complete.WithLabelValues(source).Set(float64(s.Finished.Unix()))
 			o.log.Info("all devices are listed", fields...)
 		},
+		SyncAsked: func(source, why string) {
+			o.log.Warn("something was not delivered, so all devices are listed", zap.String("source", source), zap.String("why", why))
+		},
 		SyncFailed: func(source string, err error) {
 			m.running.WithLabelValues(source).Set(0)
 			o.log.Warn("the listing waits; it goes on where it was", zap.String("source", source), zap.Error(err))

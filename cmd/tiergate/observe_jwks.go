@@ -16,7 +16,11 @@ type keyCounts struct {
 	until   *prometheus.GaugeVec
 }
 
+// newKeyCounts makes them once: issuers of logins and transmitters of Shared Signals can be in one process.
 func newKeyCounts(o *observer) *keyCounts {
+	if o.keyCounts != nil {
+		return o.keyCounts
+	}
 	c := &keyCounts{
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tiergate_issuer_key_fetches_total",
 			Help: "Fetches of an issuer's keys by what came of them: changed, same or failed."}, []string{"issuer", "result"}),
@@ -26,6 +30,7 @@ func newKeyCounts(o *observer) *keyCounts {
 			Help: "Until when an issuer's keys count if no fetch succeeds before."}, []string{"issuer"}),
 	}
 	o.registry.MustRegister(c.fetches, c.usable, c.until)
+	o.keyCounts = c
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/boltstore"
 	"github.com/tiergate/tiergate/signals/redisstore"
+	"github.com/tiergate/tiergate/signals/ssf"
 )
 
 // loadSettings reads the settings file with the vocabulary of this build.
@@ -22,7 +23,7 @@ func loadSettings(file string) (*config.Settings, error) {
 	for _, a := range signals.Attributes() {
 		names = append(names, a.Name)
 	}
-	return config.Load(file, config.Vocabulary{Attributes: names})
+	return config.Load(file, config.Vocabulary{Attributes: names, Events: ssf.Kinds(), Path: mappingPath})
 }
 
 // openStore opens the store that the settings name. A server that is down does not keep the process from starting: what
@@ -124,8 +125,8 @@ func authorityOptions(s *config.Settings, held *fileSet) (options identity.Autho
 
 // world is what the settings say about the names that a policy uses.
 func world(s *config.Settings) policy.World {
-	recorded := s.Evidence.File != ""
-	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}, Evidence: &recorded}
+	recorded, logins := s.Evidence.File != "", s.Login != nil
+	w := policy.World{Sources: map[string]policy.Source{}, Issuers: []string{}, TrustDomains: []string{}, Evidence: &recorded, Logins: &logins}
 	for _, x := range s.Sources {
 		source := policy.Source{Attests: x.Attests, Every: x.Every}
 		if e := x.EnrolledUser; e != nil {
@@ -133,11 +134,24 @@ func world(s *config.Settings) policy.World {
 		}
 		w.Sources[x.Name] = source
 	}
+	for i := range s.SSF {
+		w.Sources[s.SSF[i].Name] = policy.Source{Attests: s.SSF[i].Attests}
+	}
 	for _, x := range s.Identity.Issuers {
 		w.Issuers = append(w.Issuers, x.Name)
 	}
 	for _, x := range s.Identity.TrustDomains {
 		w.TrustDomains = append(w.TrustDomains, x.Name)
+	}
+	if len(s.Outlets) > 0 || s.Store.Embedded != nil { // else those of the receiver's settings count
+		w.Outlets = []string{}
+		for i := range s.Outlets {
+			w.Outlets = append(w.Outlets, s.Outlets[i].Name)
+		}
+	}
+	w.SVIDAudiences = []string{}
+	if s.Identity.JWTSVIDs != nil {
+		w.SVIDAudiences = s.Identity.JWTSVIDs.Audiences
 	}
 	return w
 }

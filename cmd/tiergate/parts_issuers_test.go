@@ -38,8 +38,8 @@ func TestIssuersAreWhatTheSettingsSay(t *testing.T) {
 		}
 		verifier, _, err := newVerifier(&config.Settings{Identity: config.Identity{Issuers: []config.Issuer{{
 			Name: "corp", Issuer: from.Name(), Audiences: []string{"apps"}, Algorithms: []string{"ES256"}, JWKSFile: file,
-			SenderConstrained: constrained,
-			Claims:            config.Claims{User: "upn", Groups: "roles", ACR: "level", AMR: "methods", AuthTime: "login_at"},
+			SenderConstrained: constrained, AuthTime: "login",
+			Claims: config.Claims{User: "upn", Groups: "roles", ACR: "level", AMR: "methods", AuthTime: "login_at"},
 		}}, DPoPWindow: time.Minute}}, nil, o, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestIssuersAreWhatTheSettingsSay(t *testing.T) {
 			t.Errorf("%s: %v, %v", constrained, user, err)
 		}
 		if err == nil {
-			user.Token = identity.Validity{}
+			user.Token, user.Issued = identity.Validity{}, time.Time{}
 			if expected := (&identity.User{Issuer: "corp", Name: "ana", Subject: "u-1", Groups: []string{"staff"}, ACR: "phr",
 				AMR: []string{"hwk"}, AuthTime: login}); !reflect.DeepEqual(user, expected) {
 				t.Errorf("read as %+v", user)

@@ -18,15 +18,10 @@ import (
 func newVerifier(s *config.Settings, held *fileSet, o *observer, svids *token.SVIDs) (*token.Verifier, []part, error) {
 	issuers := make([]token.Issuer, 0, len(s.Identity.Issuers))
 	var fetched []part
-	counts := newKeyCounts(o)
 	for i, x := range s.Identity.Issuers {
 		issuer := tokenIssuer(x)
 		if !issuer.Vouched {
-			var events jwks.Events
-			if x.JWKSURL != "" {
-				events = o.keys(x.Name, counts)
-			}
-			source, run, err := issuerKeys(x, keySetFile(i), held, events)
+			source, run, err := issuerKeys(x, keySetFile(i), held, o)
 			if err != nil {
 				return nil, nil, fmt.Errorf("identity.issuers[%d].%w", i, err)
 			}
@@ -51,7 +46,8 @@ func tokenIssuer(x config.Issuer) token.Issuer {
 		Name: x.Name, Issuer: x.Issuer, Audiences: x.Audiences, Algorithms: x.Algorithms, Type: x.Type,
 		Leeway: x.Leeway, SenderConstrained: x.SenderConstrained == config.ConstrainedRequired,
 		UserClaim: x.Claims.User, GroupsClaim: x.Claims.Groups, ACRClaim: x.Claims.ACR, AMRClaim: x.Claims.AMR,
-		AuthTimeClaim: x.Claims.AuthTime, EmailClaim: x.Claims.Email,
+		AuthTimeClaim: x.Claims.AuthTime, SessionClaim: x.Claims.Session, AuthTime: token.AuthTime(x.AuthTime),
+		EmailClaim: x.Claims.Email,
 	}
 	if d := x.Device; d != nil {
 		issuer.DeviceClaim, issuer.DeviceNames, issuer.DeviceBearer = d.Claim, signals.AliasKind(d.Names), d.Bearer
@@ -84,14 +80,18 @@ func envoyIssuers(s *config.Settings, held *fileSet) ([]xds.TokenIssuer, error) 
 }
 
 // issuerKeys are the keys of an issuer as they stand in its file, which is followed, or are fetched; what fetches them is
-// returned to be run. The error begins with the field.
-func issuerKeys(x config.Issuer, setting string, held *fileSet, events jwks.Events) (token.KeySource,
+// returned to be run. Who asks a second time gets the same: an issuer is asked no more often because several doors of this
+// process believe it. The error begins with the field.
+func issuerKeys(x config.Issuer, setting string, held *fileSet, o *observer) (token.KeySource,
 	func(context.Context) error, error) {
 	if x.JWKSURL == "" {
 		keys, err := newFileKeys(x, setting, held)
 		return keys, nil, err
 	}
-	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: events}
+	if keys, ok := held.fetched[x.Name]; ok {
+		return keys, nil, nil
+	}
+	options := jwks.Options{URL: x.JWKSURL, Stale: x.JWKSStale, Events: o.keys(x.Name, newKeyCounts(o))}
 	if x.JWKSCAFile != "" {
 		pem, err := os.ReadFile(x.JWKSCAFile)
 		if err != nil {
@@ -102,9 +102,13 @@ func issuerKeys(x config.Issuer, setting string, held *fileSet, events jwks.Even
 			return nil, nil, fmt.Errorf("jwksCAFile: %s holds no PEM certificate", x.JWKSCAFile)
 		}
 	}
-	fetched, err := jwks.New(options)
+	keys, err := jwks.New(options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("jwksURL: %w", err)
 	}
-	return fetched, fetched.Run, nil
+	if held.fetched == nil {
+		held.fetched = map[string]token.KeySource{}
+	}
+	held.fetched[x.Name] = keys
+	return keys, keys.Run, nil
 }

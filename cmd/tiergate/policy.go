@@ -46,12 +46,16 @@ func newPolicyCheck() *cobra.Command {
 		if err := sayUnserved(c.OutOrStdout(), file, compiled); err != nil {
 			return err
 		}
+		if err := sayUnrecorded(c.OutOrStdout(), file, compiled); err != nil {
+			return err
+		}
 		if err := checkEnvoy(c, file, compiled); err != nil {
 			return err
 		}
 		if file == "" {
 			fmt.Fprintln(c.OutOrStdout(), "not checked without --config: names of sources, issuers and trust domains; "+
-				"what sources attest and how often they report; who says for whom a device is enrolled; whether decisions are recorded")
+				"what sources attest and how often they report; who says for whom a device is enrolled; whether decisions are "+
+				"recorded; whether a key is shared with the login application")
 		}
 		return nil
 	}

@@ -77,7 +77,7 @@ func (x *policyExplaining) explainDecision(out, notes io.Writer) error {
 // is.
 func (d *explainedDecision) withhold(r *evidence.Record) {
 	v := d.Explanation.Verdict
-	if r.Verdict.Reason == policy.ReasonEvidence && v.Evidence == policy.EvidenceRequired {
+	if r.Verdict.Reason == policy.ReasonEvidence && evidence.Demanded(&v) {
 		d.Explanation.Verdict = evidence.Withheld(v)
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/tiergate/tiergate/authz/evidence"
 )
 
 // historyDisk are the steps by which the history writes; each is whole or fails. Whatever step was the last, an entry is
@@ -80,37 +81,8 @@ func safeHistoryDir(dir string) error {
 	return nil
 }
 
-// errHistoryTaken is of a directory that another process writes.
-var errHistoryTaken = errors.New("another process keeps its policies there")
-
-// lockWithin is how long a claim that was given up may still be held: by a process that this one is just starting, until that
-// has become the program that it is to be, or by one that is on its way out.
-const lockWithin = time.Second
-
 // lockHistory claims the directory for as long as the file is open.
-func lockHistory(dir string) (*os.File, error) {
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		f, err := tryLockHistory(dir)
-		if !errors.Is(err, errHistoryTaken) || time.Since(began) > lockWithin {
-			return f, err
-		}
-	}
-}
-
-func tryLockHistory(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errHistoryTaken
-		}
-		return nil, err
-	}
-	return f, nil
-}
+func lockHistory(dir string) (*os.File, error) { return evidence.Claim(filepath.Join(dir, "lock")) }
 
 // absent reports that a thing is not there, which for a pin is an answer and no fault.
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

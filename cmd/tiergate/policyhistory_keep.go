@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiergate/tiergate/authz/evidence"
 	"github.com/tiergate/tiergate/cmd/tiergate/admin"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/config/policyfile"
@@ -85,8 +86,8 @@ func openHistory(h config.PolicyHistory, disk historyDisk, told historyEvents) (
 	}
 	claim, err := lockHistory(k.dir)
 	switch {
-	case errors.Is(err, errHistoryTaken):
-		return nil, fmt.Errorf("policy.history.dir: %s: %w; stop it, or name another directory", k.dir, err)
+	case errors.Is(err, evidence.ErrTaken):
+		return nil, fmt.Errorf("policy.history.dir: %s: another process keeps its policies there; stop it, or name another directory", k.dir)
 	case err != nil:
 		k.told.Failed(fmt.Errorf("policy.history.dir cannot be claimed: %w", err))
 	}

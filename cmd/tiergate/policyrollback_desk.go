@@ -86,7 +86,7 @@ func (r *reloader) order(w http.ResponseWriter, req *http.Request, release bool)
 		return
 	}
 	// Asking Envoy takes longer than other answers may.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(orderWithin + recordWithin + time.Second))
+	_ = admin.Grant(w, orderWithin+recordWithin+time.Second)
 	ctx, cancel := context.WithTimeout(req.Context(), orderWithin)
 	defer cancel()
 	select {

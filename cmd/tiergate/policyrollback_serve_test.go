@@ -70,14 +70,14 @@ func TestRollbackOfARunningSidecar(t *testing.T) {
 
 	config := []string{"--config", s.Settings()}
 	said := verb(t, exitFine, append(config, "policy", "history")...)
-	for _, want := range []string{shortDigest(good) + "  ", shortDigest(bad) + "  ", "  29         edit   in force\n", "  29         start  -\n"} {
+	for _, want := range []string{shortDigest(good) + "  ", shortDigest(bad) + "  ", "  30         edit   in force\n", "  30         start  -\n"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
 	rollback := append([]string{"policy", "rollback", shortDigest(good), "--reason", "fifty minutes is a slip", "--ticket", "INC-8"}, config...)
 	said = verb(t, exitFine, rollback...)
-	for _, want := range []string{"in force: " + good + " (29 documents)\nbefore:   " + bad + "\n", "pinned by " + who + ", until", "\non record\n",
+	for _, want := range []string{"in force: " + good + " (30 documents)\nbefore:   " + bad + "\n", "pinned by " + who + ", until", "\non record\n",
 		"1 change: tightens\n  tightens: tier "} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)

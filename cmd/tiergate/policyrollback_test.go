@@ -33,7 +33,7 @@ func rolling(t *testing.T, policyDir, history string) (*rolled, error) {
 
 func rollingWith(t *testing.T, policyDir, history string, disk historyDisk, world policy.World) (*rolled, error) {
 	t.Helper()
-	f := &rolled{followed: follow(t), history: history, changes: make(chan evidence.Change, 100)}
+	f := &rolled{followed: followDir(t), history: history, changes: make(chan evidence.Change, 100)}
 	f.dir, f.r.dir, f.r.world = policyDir, policyDir, world
 	k, heard := openKept(t, history, 5, disk)
 	f.heard, f.r.history, f.r.orders = heard, k, make(chan *policyOrder)

@@ -180,7 +180,7 @@ func TestPreflightEnds(t *testing.T) {
 // not each of them.
 func TestReloadAsksBefore(t *testing.T) {
 	t.Parallel()
-	f := follow(t)
+	f := followDir(t)
 	put(t, f.dir, versionText("0"))
 	asked, refusing := 0, false
 	f.r.ask = func(context.Context, *xds.Snapshot) error {

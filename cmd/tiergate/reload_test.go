@@ -51,7 +51,7 @@ type followed struct {
 	told     []string
 }
 
-func follow(t *testing.T) *followed {
+func followDir(t *testing.T) *followed {
 	t.Helper()
 	f := &followed{dir: t.TempDir()}
 	f.r = &reloader{
@@ -118,7 +118,7 @@ func put(t *testing.T, dir string, files map[string]string) {
 // TestAHalfWrittenFileIsNotBelieved: up to "identify" a tier is a policy of its own, and one that denies nothing.
 func TestAHalfWrittenFileIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	f := follow(t)
+	f := followDir(t)
 	put(t, f.dir, versionText("a"))
 	f.run(t)
 	slow := versionText("a")["tiers.yaml"] + "  recheckEvery: 5m\n"
@@ -152,7 +152,7 @@ func TestAHalfWrittenFileIsNotBelieved(t *testing.T) {
 // TestTheLastGoodPolicyStays through every way in which a directory can be wrong, and no fault is told twice running.
 func TestTheLastGoodPolicyStays(t *testing.T) {
 	t.Parallel()
-	f := follow(t)
+	f := followDir(t)
 	put(t, f.dir, versionText("a"))
 	f.run(t)
 	good := versionText("a")
@@ -198,7 +198,7 @@ func TestTheLastGoodPolicyStays(t *testing.T) {
 // other.
 func TestSwapsOfAConfigMapNeverMix(t *testing.T) {
 	t.Parallel()
-	f := follow(t)
+	f := followDir(t)
 	for _, version := range []string{"a", "b"} {
 		dir := filepath.Join(f.dir, "..v-"+version)
 		if err := os.Mkdir(dir, 0o700); err != nil {

@@ -17,10 +17,13 @@ import (
 
 	"github.com/tiergate/tiergate/authz"
 	"github.com/tiergate/tiergate/authz/evidence"
+	"github.com/tiergate/tiergate/authz/findings/engine"
+	"github.com/tiergate/tiergate/authz/findings/outlets"
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/cmd/tiergate/admin"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
+	"github.com/tiergate/tiergate/signals/follow"
 	"github.com/tiergate/tiergate/signals/replica"
 	"github.com/tiergate/tiergate/xds"
 	"github.com/tiergate/tiergate/xds/drift"
@@ -54,6 +57,12 @@ type sidecar struct {
 	files    *fileSet
 	keys     []part // what fetches keys, certificates and bundles
 	asserted *assertions
+	outlets  *outlets.Queue // nil: the store is shared, and `ingest` tells and finds
+	finds    *engine.Engine // nil: likewise
+	census   *authz.Census  // nil: nothing is counted
+	granted  *follow.Follower
+
+	revocations *endings
 }
 
 func runServe(ctx context.Context, s *config.Settings) error {
@@ -124,16 +133,15 @@ func newSidecar(s *config.Settings, o *observer, store signals.Store) (*sidecar,
 	if sc.asserted, err = newAssertions(s, held, o); err != nil {
 		return nil, err
 	}
-	believed, copied, err := believedPostures(s, o, store)
-	if err != nil {
+	if err := sc.decides(verifier); err != nil {
 		return nil, err
 	}
-	copied.OnChange = func(p *signals.Posture) { sc.authz.PostureChanged(p) }
-	copied.OnRemove = func(d signals.DeviceID) { sc.authz.PostureRemoved(d) }
-	sc.replica = replica.New(believed, copied)
-	sc.authz = authz.New(authz.Options{Devices: sc.replica, Peers: trust, Tokens: verifier, Events: o.authz(),
-		Replays:  newReplays(s, o, store),
-		Evidence: recorder, StockCodec: s.Authz.Reader == config.ReaderProto, Assertions: sc.asserted.issuer})
+	if sc.granted, err = sc.followGranted(); err != nil {
+		return nil, err
+	}
+	if sc.revocations, err = sc.followRevocations(); err != nil {
+		return nil, err
+	}
 	sc.xds = xds.NewServer(xds.Options{Events: compared(o.xds(), func() { sc.drift.Soon() }), MinVersion: s.Envoy.MinVersion})
 	o.envoys(sc.xds.Status)
 	sc.drift = newDrift(s, sockets, sc.xds, o)
@@ -176,6 +184,7 @@ func (sc *sidecar) build(p *policy.Policy) (*xds.Snapshot, error) {
 func (sc *sidecar) publish(ctx context.Context, p *policy.Policy, snapshot *xds.Snapshot) error {
 	sc.authz.SetPolicy(p)
 	sc.tellUnserved(p)
+	sc.tellUnrecorded(p)
 	return sc.xds.Publish(ctx, snapshot)
 }
 
@@ -197,9 +206,6 @@ func (sc *sidecar) parts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	decisions := grpc.NewServer(append(sc.authz.ServerOptions(), grpc.ConnectionTimeout(5*time.Second))...)
-	sc.authz.Register(decisions)
-	healthpb.RegisterHealthServer(decisions, sc.health)
 	discovery := grpc.NewServer(xds.ServerOptions()...)
 	sc.xds.Register(discovery)
 	told, err := sc.verbs()
@@ -208,18 +214,19 @@ func (sc *sidecar) parts() ([]part, error) {
 	}
 	parts := []part{
 		{"collector", paceCollector},
-		{"replica", sc.replica.Run},
+		{"replica", sc.replica.Run}, {"what was granted", sc.granted.Run},
+		{"what has ended", sc.revocations.run},
 		{"policy", sc.reloader.run},
 		{"xds upkeep", sc.xds.Run},
 		{"xds", func(ctx context.Context) error { return serveGRPC(ctx, discovery, xdsSocket) }},
-		{"authz", func(ctx context.Context) error { return serveGRPC(ctx, decisions, authzSocket) }},
+		{"authz", sc.decisions(authzSocket, nil)},
 		{"health", sc.announce},
 		{"admin", func(ctx context.Context) error { return admin.Serve(ctx, adminSocket, told) }},
 		{"probes", func(ctx context.Context) error {
 			return admin.Serve(ctx, probes, sc.asserted.publish(admin.Probes(sc.ready, sc.observer.metrics())))
 		}},
 	}
-	parts = append(slices.Insert(parts, 0, sc.keys...), sc.driftParts()...)
+	parts = slices.Concat(sc.keys, parts, sc.driftParts(), sc.driftFindings())
 	if sc.settings.Authz.Listen != nil {
 		overTCP, err := sc.overTCP()
 		if err != nil {
@@ -227,20 +234,29 @@ func (sc *sidecar) parts() ([]part, error) {
 		}
 		parts = append(parts, overTCP)
 	}
+	if sc.census != nil { // before authz, so that it ends after it
+		parts = slices.Insert(parts, 0, part{"census", sc.census.Run})
+	}
 	if sc.evidence != nil { // before authz, so that it ends after it
 		parts = slices.Insert(parts, 0, part{"evidence", sc.evidence.Run})
 	}
-	if sc.settings.Store.Embedded != nil && len(sc.settings.Sources) > 0 {
-		receiver, verbs, err := receiverParts(sc.settings, sc.store, sc.observer)
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range []string{"/v1/deadletters", "/v1/deadletters/", "/v1/sources", "/v1/sources/"} {
-			told.Handle(path, verbs)
-		}
-		parts = append(parts, receiver...)
+	received, err := sc.receives(told)
+	if err != nil {
+		return nil, err
 	}
-	return parts, nil
+	telling, err := sc.takeOutlets(told)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(parts, received, telling), nil
+}
+
+// takeIdentities has the admin socket serve the inventory where the store is embedded: nobody else could.
+func (sc *sidecar) takeIdentities(told *http.ServeMux) error {
+	if sc.settings.Store.Embedded == nil {
+		return nil
+	}
+	return identityPaths(told, sc.settings, sc.store, sc.ground(), sc.observer)
 }
 
 // verbs is what the admin socket serves, whether or not the receiver runs here.
@@ -253,17 +269,46 @@ func (sc *sidecar) verbs() (*http.ServeMux, error) {
 	}))
 	sc.reloader.showPolicies(told)
 	sc.showDrift(told)
-	return told, sc.showDevices(told)
+	return told, errors.Join(sc.showDevices(told), sc.takeIdentities(told))
+}
+
+// loads is one of what decisions need, and what is said where it is late.
+type loads struct {
+	loaded <-chan struct{}
+	late   string
+}
+
+// loading waits for all of them, but not for longer than a context, and returns what is said of those that are missing.
+func loading(ctx context.Context, all []loads) (missing []string) {
+	for _, one := range all {
+		select {
+		case <-one.loaded:
+			continue
+		case <-ctx.Done():
+		}
+		select {
+		case <-one.loaded: // both were ready
+		default:
+			missing = append(missing, one.late)
+		}
+	}
+	return missing
 }
 
 // announce tells Envoy's health checks that decisions can be asked for.
 func (sc *sidecar) announce(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
+	late, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
+	missing := loading(late, []loads{
+		{sc.replica.Loaded(), "the postures are not loaded yet; routes that look at a device answer 503 until they are"},
+		{sc.granted.Loaded(), "what was granted at run time is not loaded yet; nothing of it counts until it is"},
+		{sc.revocations.follower.Loaded(), "what has ended of logins is not loaded yet; users are answered 503 until it is"},
+	})
+	if ctx.Err() != nil {
 		return nil
-	case <-sc.replica.Loaded():
-	case <-time.After(loadWithin):
-		sc.observer.log.Warn("the postures are not loaded yet; routes that look at a device answer 503 until they are")
+	}
+	for _, text := range missing {
+		sc.observer.log.Warn(text)
 	}
 	debug.FreeOSMemory() // what reading all postures took and will not be needed again
 	sc.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
@@ -280,8 +325,11 @@ func (sc *sidecar) ready() error {
 	if status := sc.replica.Status(); !status.Loaded {
 		return fmt.Errorf("the postures are not loaded yet: %s", status.LastError)
 	}
-	return sc.trust.ready()
+	return errors.Join(sc.revocations.known(), sc.trust.ready())
 }
+
+// endWithin bounds how long calls may take to finish once the process is told to end.
+const endWithin = 2 * time.Second
 
 // serveGRPC serves until ctx ends, then lets calls finish for a bound.
 func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) error {
@@ -292,7 +340,7 @@ func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) 
 		return err
 	case <-ctx.Done():
 	}
-	force := time.AfterFunc(2*time.Second, server.Stop)
+	force := time.AfterFunc(endWithin, server.Stop)
 	defer force.Stop()
 	server.GracefulStop()
 	return <-failed

@@ -222,7 +222,7 @@ func TestServeStartsAndStops(t *testing.T) {
 		t.Errorf("metrics %d:\n%s", code, text)
 	}
 	policy, err := s.Policy(ctx)
-	if err != nil || policy.Documents != 29 || policy.Fault != "" || !strings.HasPrefix(policy.Digest, "sha256:") {
+	if err != nil || policy.Documents != 30 || policy.Fault != "" || !strings.HasPrefix(policy.Digest, "sha256:") {
 		t.Errorf("policy %+v, %v", policy, err)
 	}
 	var second bytes.Buffer

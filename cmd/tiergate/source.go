@@ -17,8 +17,9 @@ import (
 )
 
 func newSource() *cobra.Command {
-	c := group("source", "Look at the sources of facts, and list a vendor's devices now", newSourceList(), newSourceSync())
-	c.Long = "The verbs ask the running receiver: `tiergate ingest`, or with the embedded store `tiergate serve`."
+	c := group("source", "Look at the sources of facts, and list a vendor's devices now", newSourceList(), newSourceCheck(), newSourceSync())
+	c.Long = "list and sync ask the running receiver: `tiergate ingest`, or with the embedded store `tiergate serve`; check asks the\n" +
+		"vendor itself."
 	return c
 }
 
@@ -76,6 +77,9 @@ func sourceLines(ctx context.Context, settings *config.Settings) ([]sourceLine, 
 	for i := range settings.Sources {
 		types[settings.Sources[i].Name] = settings.Sources[i].Type
 	}
+	for i := range settings.SSF {
+		types[settings.SSF[i].Name] = "ssf"
+	}
 	lines := []sourceLine{}
 	for _, status := range statuses {
 		lines = append(lines, sourceLine{status, types[status.Name]})
@@ -85,7 +89,7 @@ func sourceLines(ctx context.Context, settings *config.Settings) ([]sourceLine, 
 
 func tableOfSources(w io.Writer, lines []sourceLine) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tTYPE\tLAST DELIVERY\tLAST LISTING\tDEVICES\tFAULTS\tLAST FAULT")
+	fmt.Fprintln(table, "NAME\tTYPE\tEXPERIMENTAL\tLAST DELIVERY\tLAST LISTING\tDEVICES\tFAULTS\tLAST FAULT")
 	for i := range lines {
 		l := &lines[i]
 		listing, devices, fault := "-", "-", oneLine(l.LastFault)
@@ -102,7 +106,8 @@ func tableOfSources(w io.Writer, lines []sourceLine) error {
 		if fault == "" {
 			fault = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Name, l.Type, sourceTime(l.LastDelivery), listing, devices, l.Faults, fault)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Name, l.Type,
+			map[bool]string{true: "yes", false: "-"}[l.Experimental != ""], sourceTime(l.LastDelivery), listing, devices, l.Faults, fault)
 	}
 	return table.Flush()
 }
@@ -200,8 +205,7 @@ func awaitListing(
 			if lines[i].Name != before.Name || s == nil {
 				continue
 			}
-			// A listing that was running when it was asked for ends first; the one that was asked for comes after it.
-			if s.Finished.After(s.Requested) && s.Started.After(s.Requested) {
+			if s.Answered() {
 				return s, nil
 			}
 			if s.Running() {

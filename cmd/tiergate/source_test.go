@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tiergate/tiergate/cmd/tiergate/admin"
 	"github.com/tiergate/tiergate/config"
 )
 
@@ -130,30 +128,14 @@ func serveReceiver(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, verbs, err := receiverParts(settings, store, o)
+	parts, verbs, _, err := receiverParts(settings, store, o)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := config.SocketDir(settings.RuntimeDir); err != nil {
 		t.Fatal(err)
 	}
 	sockets, err := settings.Sockets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := config.ListenUnix(sockets.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	parts = append(parts, part{"admin", func(ctx context.Context) error { return admin.Serve(ctx, socket, verbs) }})
-	go func() { ended <- runParts(ctx, parts) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		_ = store.Close()
-	})
+	t.Cleanup(func() { _ = store.Close() })
+	serveAdmin(t, sockets.Admin, verbs, parts...)
 }

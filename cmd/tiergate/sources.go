@@ -1,16 +1,11 @@
 package main
 
 import (
-	"crypto/x509"
 	"fmt"
-	"net/url"
-	"os"
 
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals/ingest"
 	"github.com/tiergate/tiergate/signals/source"
-	"github.com/tiergate/tiergate/signals/source/fleet"
-	"github.com/tiergate/tiergate/signals/source/jamf"
 	"github.com/tiergate/tiergate/signals/source/standard"
 )
 
@@ -34,57 +29,73 @@ func newSources(s *config.Settings, unreadable func(source, device, reason strin
 	return sources, nil
 }
 
+// newAdapter makes the adapter of one source; each type has a file of its own. An error begins with the field.
 func newAdapter(x *config.Source, unreadable func(source, device, reason string)) (source.Adapter, error) {
-	if x.Type == config.SourceStandard {
-		secrets, err := readSecrets("secretFiles", x.SecretFiles)
-		if err != nil {
-			return nil, err
-		}
-		return standard.New(secrets)
-	}
-	auth, err := vendorAuth(x.Webhook)
-	if err != nil {
-		return nil, fmt.Errorf("webhook.%w", err)
-	}
-	client, err := vendorClient(x)
-	if err != nil {
-		return nil, fmt.Errorf("api.%w", err)
-	}
 	switch x.Type {
+	case config.SourceStandard:
+		return newStandard(x, unreadable)
+	case config.SourceMapping:
+		return newMapping(x, unreadable)
+	case config.SourceSentinelOne:
+		return newSentinelOne(x, unreadable)
+	case config.SourceJamfProtect:
+		return newJamfProtect(x, unreadable)
+	case config.SourceVerifiedAccess:
+		return newVerifiedAccess(x, unreadable)
 	case config.SourceJamf:
-		options := jamf.Options{Name: x.Name, Auth: auth, API: client,
-			Unreadable: func(id string, reason error) { unreadable(x.Name, id, reason.Error()) }}
-		if j := x.Jamf; j != nil {
-			options.ComputersAPI, options.Kinds, options.PageSize, options.User = j.ComputersAPI, j.Kinds, j.PageSize, j.User
-			options.ComputerGroups, options.MobileGroups = jamfGroups(j.ComputerGroups), jamfGroups(j.MobileGroups)
-			options.Ownership = j.Ownership
-		}
-		return jamf.New(options)
+		return newJamf(x, unreadable)
 	case config.SourceFleet:
-		options := fleet.Options{Name: x.Name, Auth: auth, Client: client,
-			Unreadable: func(id string, reason error) { unreadable(x.Name, id, reason.Error()) }}
-		if f := x.Fleet; f != nil {
-			options.Policies, options.Compliance, options.AllPolicies = f.Policies, f.Compliance, f.AllPolicies
-			options.Users, options.ListOnly, options.PerPage = f.Users, f.ListOnly, f.PerPage
-		}
-		return fleet.New(options)
+		return newFleet(x, unreadable)
+	case config.SourceKolide:
+		return newKolide(x, unreadable)
+	case config.SourceKandji:
+		return newKandji(x, unreadable)
+	case config.SourceWorkspaceOne:
+		return newWorkspaceOne(x, unreadable)
+	case config.SourceCrowdStrike:
+		return newCrowdStrike(x, unreadable)
+	case config.SourceGoogle:
+		return newGoogle(x, unreadable)
+	case config.SourceIntune:
+		return newIntune(x, unreadable)
+	case config.SourceDefender:
+		return newDefender(x, unreadable)
+	case config.SourceOkta:
+		return newOkta(x, unreadable)
+	case config.SourceOsquery:
+		return newOsquery(x, unreadable)
 	}
 	return nil, fmt.Errorf("there is no source type %q", x.Type)
 }
 
-func jamfGroups(g *config.JamfGroups) jamf.Groups {
-	if g == nil {
-		return jamf.Groups{}
+func newStandard(x *config.Source, _ func(source, device, reason string)) (source.Adapter, error) {
+	secrets, err := readSecrets("secretFiles", x.SecretFiles)
+	if err != nil {
+		return nil, err
 	}
-	return jamf.Groups{Compliant: g.Compliant, Noncompliant: g.Noncompliant}
+	adapter, err := standard.New(secrets)
+	if err != nil || x.CloudEvents == nil {
+		return adapter, err
+	}
+	return adapter.WithCloudEvents(x.CloudEvents.Origins), nil
 }
 
 // vendorAuth is how a vendor shows who it is. An error begins with the field.
 func vendorAuth(w *config.Webhook) (source.Auth, error) {
+	auth, err := webhookAuth(w)
+	if err != nil {
+		return nil, fmt.Errorf("webhook.%w", err)
+	}
+	return auth, nil
+}
+
+func webhookAuth(w *config.Webhook) (source.Auth, error) {
 	switch {
 	case w.Basic != nil:
 		passwords, err := readSecrets("basic.passwordFiles", w.Basic.PasswordFiles)
 		return source.Basic{User: w.Basic.Username, Passwords: passwords}, err
+	case w.HMAC != nil:
+		return hmacAuth(w.HMAC)
 	case w.Header != nil:
 		values, err := readSecrets("header.valueFiles", w.Header.ValueFiles)
 		return source.Header{Name: w.Header.Name, Values: values}, err
@@ -97,67 +108,6 @@ func vendorAuth(w *config.Webhook) (source.Auth, error) {
 		}
 	}
 	return source.URLSecret{Values: values}, err
-}
-
-// The paths of token endpoints: OAuth 2.0 API clients and the login of Jamf Pro (developer.jamf.com, "Jamf Pro API").
-const (
-	jamfOAuthPath = "/api/oauth/token"
-	jamfLoginPath = "/api/v1/auth/token"
-)
-
-// vendorClient asks the vendor. An error begins with the field.
-func vendorClient(x *config.Source) (*source.Client, error) {
-	a := x.API
-	options := source.ClientOptions{Base: a.URL, RedirectHosts: a.AllowedHosts, Rate: float64(a.Rate),
-		UserAgent: "tiergate"}
-	if a.CAFile != "" {
-		pem, err := os.ReadFile(a.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("caFile: %w", err)
-		}
-		options.Roots = x509.NewCertPool()
-		if !options.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("caFile: %s holds no PEM certificate", a.CAFile)
-		}
-	}
-	if a.ProxyURL != "" {
-		proxy, err := url.Parse(a.ProxyURL)
-		if err != nil {
-			return nil, fmt.Errorf("proxyURL: it cannot be read; write http://host:port")
-		}
-		options.Proxy = proxy
-	}
-	var err error
-	if options.Credentials, err = vendorCredentials(a); err != nil {
-		return nil, err
-	}
-	client, err := source.NewClient(options)
-	if err != nil {
-		return nil, fmt.Errorf("url: %w", err)
-	}
-	return client, nil
-}
-
-func vendorCredentials(a *config.API) (source.Credentials, error) {
-	switch {
-	case a.ClientID != "":
-		secret, err := readSecret(a.ClientSecretFile)
-		if err != nil {
-			return nil, fmt.Errorf("clientSecretFile: %w", err)
-		}
-		return source.ClientCredentials{Endpoint: jamfOAuthPath, ID: a.ClientID, Secret: secret}, nil
-	case a.Username != "":
-		password, err := readSecret(a.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("passwordFile: %w", err)
-		}
-		return source.BasicLogin{Endpoint: jamfLoginPath, User: a.Username, Password: password}, nil
-	}
-	token, err := readSecret(a.TokenFile)
-	if err != nil {
-		return nil, fmt.Errorf("tokenFile: %w", err)
-	}
-	return source.Bearer{Token: token}, nil
 }
 
 // readSecrets reads files of one secret each.

@@ -11,6 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tiergate/tiergate/authz/approvals"
+	"github.com/tiergate/tiergate/authz/findings"
+	"github.com/tiergate/tiergate/authz/findings/engine"
+	"github.com/tiergate/tiergate/authz/findings/outlets"
+	"github.com/tiergate/tiergate/authz/inventory"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/checkpoint"
@@ -87,7 +92,7 @@ func vouch(c *cobra.Command, s *config.Settings, sign bool) (found signals.Vouch
 	if standing, err = checkpoint.Compare(c.Context(), sealed); err != nil {
 		return found, standing, err
 	}
-	found, err = signals.Vouch(c.Context(), store, sealer, checker, ingest.Kinds(), time.Now(), sign)
+	found, err = signals.Vouch(c.Context(), store, sealer, checker, sealedKinds(), time.Now(), sign)
 	if err == nil && sign {
 		err = checkpoint.Vouch(c.Context(), sealed, "store seal", time.Now())
 	}
@@ -95,6 +100,12 @@ func vouch(c *cobra.Command, s *config.Settings, sign bool) (found signals.Vouch
 		err = fmt.Errorf("%w; what is signed stays so: run this again", err)
 	}
 	return found, standing, err
+}
+
+// sealedKinds are the kinds of all records that count only if a receiver has signed them.
+func sealedKinds() []string {
+	return append(ingest.Kinds(), approvals.KindException, approvals.KindGrace, approvals.KindClearance, findings.RecordKind,
+		engine.KindLease, engine.KindEnding, outlets.KindQueue, outlets.KindDead, outlets.KindOutlet, inventory.EntryKind, importKind)
 }
 
 // sealReport is what the verb says.
@@ -153,7 +164,7 @@ func sealReportOf(v signals.Vouched, standing checkpoint.Standing, signed bool) 
 	r := sealReport{Signed: signed, Names: append([]string{}, v.Names...), Unreadable: append([]string{}, v.Unreadable...),
 		Changed: []string{}, Counts: []sealSort{}, Checkpoint: sealPointOf(standing)}
 	open := 0
-	for _, what := range append([]string{"posture"}, ingest.Kinds()...) {
+	for _, what := range append([]string{"posture"}, sealedKinds()...) {
 		if n, m := v.Sealed[what], v.Unsealed[what]; n+m > 0 {
 			r.Counts = append(r.Counts, sealSort{what, n, m})
 			open += m

@@ -44,7 +44,7 @@ type storeBackup struct {
 const storeWithin = time.Minute
 
 func storeAnswer(w http.ResponseWriter, do func() (boltstore.Report, error)) {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(storeWithin)); err != nil {
+	if err := admin.Grant(w, storeWithin); err != nil {
 		admin.Refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}

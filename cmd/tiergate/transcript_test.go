@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tiergate": main, "seed-store": seedStore, "keep-and-die": keepAndDie})
+	testscript.Main(m, map[string]func(){"tiergate": main, "seed-store": seedStore, "seed-people": seedPeople, "keep-and-die": keepAndDie})
 }
 
 // TestTranscripts runs testdata/*.txtar: commands as a user types them, and what they print, to the letter.
