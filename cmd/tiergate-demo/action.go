@@ -23,7 +23,11 @@ type world interface {
 	Restart(ctx context.Context, process string) error
 	Rotate(ctx context.Context, workload string, r stage.Request) (stage.Rotation, error)
 	SignIn(ctx context.Context, as string, bound bool, l oidc.Login) (oidc.Token, error)
+	Browse(ctx context.Context, e stage.Errand) stage.Visit
 	ReportBy(ctx context.Context, source, device string, attributes map[string]any) (stage.Receipt, error)
+	Assess(encrypted string)
+	Sync(ctx context.Context, source string) error
+	EndSessions(ctx context.Context, as string) (stage.Receipt, error)
 	Device(ctx context.Context, name string) (stage.Known, error)
 	Devices(ctx context.Context) ([]stage.Listed, error)
 	Receiver() string
@@ -35,6 +39,10 @@ type world interface {
 	Apply(files ...string) error
 	Prove(ctx context.Context, draft string) (stage.Proof, error)
 	Upstreams() (portal, contractors string)
+	RequestException(ctx context.Context, e stage.Excuse) (stage.Excused, error)
+	ApproveException(ctx context.Context, name, as string) (stage.Excused, error)
+	RevokeException(ctx context.Context, name, reason string) (stage.Excused, error)
+	Findings(ctx context.Context) ([]stage.Case, error)
 }
 
 var _ world = (*stage.Stage)(nil)

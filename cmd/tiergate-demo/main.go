@@ -119,7 +119,7 @@ func raise(ctx context.Context, store, dir string, paper *paper) (*stage.Stage, 
 		return nil, err
 	}
 	s, err := stage.New(stage.Options{Store: store, Dir: dir, Binaries: binaries, Login: true, Agent: true,
-		EDR: true, Evidence: true, Events: stage.Events{
+		EDR: true, Vendors: "ben-laptop", Evidence: true, Events: stage.Events{
 			Started: func(name string, pid int, took time.Duration) {
 				paper.line(fmt.Sprintf("  %-18s pid %-8d ready after %s", name, pid, milliseconds(took)))
 			},

@@ -71,6 +71,8 @@ func (c *company) excuse(who string, unmet []stage.Unmet) (left []stage.Unmet, w
 	}
 	for _, u := range unmet {
 		switch name := c.exception(now); {
+		case c.lent(who, u.Signal):
+			waived = append(waived, stage.Waived{Signal: u.Signal, By: "exception", Name: loan.Name})
 		case u.Signal == "disk-encrypted" && name != "" && (who == "ana" || c.spoil == "exception for everybody"):
 			waived = append(waived, stage.Waived{Signal: u.Signal, By: "exception", Name: name})
 		case u.Signal == "edr-healthy" && u.Status == "unknown" && silent > 2*time.Hour && silent < 10*time.Hour && c.spoil != "no grace":
@@ -89,6 +91,9 @@ func (c *company) excuse(who string, unmet []stage.Unmet) (left []stage.Unmet, w
 func (c *company) exception(now time.Time) string {
 	for _, text := range c.exceptions {
 		match := instants.FindStringSubmatch(text)
+		if match == nil { // another document, that the story wrote later
+			continue
+		}
 		from, errFrom := time.Parse(time.RFC3339, match[2])
 		until, errUntil := time.Parse(time.RFC3339, match[3])
 		switch {

@@ -15,6 +15,7 @@ import (
 // SignIn is the company's OpenID provider: a token tells whose it is, how they signed in and what it is bound to.
 func (c *company) SignIn(_ context.Context, as string, bound bool, l oidc.Login) (oidc.Token, error) {
 	token := oidc.Token{Access: as, Type: "Bearer"}
+	delete(c.ended, as) // a login of later
 	switch {
 	case c.spoil == "provider down":
 		return token, errors.New("connection refused")

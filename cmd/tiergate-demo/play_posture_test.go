@@ -36,6 +36,9 @@ func (c *company) ReportBy(_ context.Context, source, device string, attributes 
 
 // worse is what counts of a posture and the EDR's word.
 func (c *company) worse(device string, posture map[string]any) map[string]any {
+	if device == "ben-laptop" && c.known == "no" {
+		posture["disk_encryption"] = false
+	}
 	encrypted, said := c.edr[device]["disk_encryption"]
 	if said && encrypted == false && c.spoil != "the MDM's word counts" {
 		posture["disk_encryption"] = false
@@ -48,6 +51,11 @@ func (c *company) Device(_ context.Context, name string) (stage.Known, error) {
 	defer c.mu.Unlock()
 	if c.spoil == "no admin socket" {
 		return stage.Known{}, errors.New("nothing listens")
+	}
+	if name == "C02BEN0002" {
+		var k stage.Known
+		c.bensMac(&k)
+		return k, nil
 	}
 	mdm, edr := c.posture["ana-laptop"]["disk_encryption"], c.edr["ana-laptop"]["disk_encryption"]
 	k := stage.Known{Device: "ana-device", Names: []stage.KnownName{{Name: "certificate:00"}, {Name: "serial:" + name}}}
@@ -193,7 +201,7 @@ func TestPostureForgives(t *testing.T) {
 	} {
 		out, differences := playIn(t, newCompany(spoil))
 		if len(differences) > 0 || !strings.Contains(out, line) {
-			t.Errorf("%s: %q; lacks %q:\n%s", spoil, differences, line, out[strings.LastIndex(out, "13. "):])
+			t.Errorf("%s: %q; lacks %q:\n%s", spoil, differences, line, out[strings.LastIndex(out, "16. "):])
 		}
 	}
 	out, _ := playIn(t, newCompany(""))

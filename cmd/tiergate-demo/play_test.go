@@ -30,7 +30,10 @@ type company struct {
 	leniency
 	fleet
 	author
-	proofs map[string]bool
+	providers
+	ownership
+	proofs  map[string]bool
+	browser pageLogin
 }
 
 func newCompany(spoil string) *company {
@@ -160,6 +163,8 @@ func (c *company) portal(r stage.Request) stage.Answer {
 		return c.refuse(403, "method")
 	case r.NoToken, r.As == "deployer":
 		return c.refuse(401, "identity-missing")
+	case c.signedOut(r) != nil:
+		return *c.signedOut(r)
 	case r.As == "cleo-borrowing" && c.spoil != "isolation ignored":
 		return c.refuse(403, "isolated")
 	case c.posture[person(r.As)+"-laptop"] == nil && r.As != "cleo-borrowing":
@@ -333,11 +338,12 @@ func TestInterruptedStory(t *testing.T) {
 // TestStoryIsWhole holds the table to its scenes: what each must show is asked for.
 func TestStoryIsWhole(t *testing.T) {
 	scenes := story()
-	if len(scenes) != 18 {
+	if len(scenes) != 25 {
 		t.Fatalf("%d scenes", len(scenes))
 	}
 	for i, wanted := range [][]int{{200, 403}, {403, 200}, {200, 403}, {200, 404, 403}, {200}, {503, 200}, {403, 200},
-		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {401}, {403, 200}, {200}, {}, {}, {200, 401, 403}, {}} {
+		{200, 403}, {401, 200}, {200, 401}, {401, 200}, {302, 401, 200}, {403, 200}, {401}, {302, 200}, {403, 200}, {200}, {}, {},
+		{200, 401, 403}, {}, {403, 200}, {401, 200}, {403, 200}, {403}} {
 		for _, status := range wanted {
 			if !slices.ContainsFunc(scenes[i].steps, func(s step) bool { return s.want.status == status }) {
 				t.Errorf("%s: nothing is answered %d", scenes[i].title, status)

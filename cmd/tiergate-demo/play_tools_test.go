@@ -12,9 +12,9 @@ import (
 
 // author is what the company knows of tools and of edits under open connections.
 type author struct {
-	edits   int // of scene 16
+	edits   int // of scene 19
 	sockets []*socket
-	applied bool // the draft of scene 17
+	applied bool // the draft of scene 20
 }
 
 func (c *company) Lint(_ context.Context, configuration string) ([]stage.Finding, error) {

@@ -60,8 +60,9 @@ var (
 // story is the whole play. What it tells is data: `-exit` compares every answer with it.
 func story() []scene {
 	return []scene{healthyLaptop(), unencryptedLaptop(), betweenWorkloads(), contractors(), brokenPolicy(), killedServe(),
-		exceptions(), silentLaptop(), strongerLogin(), realLogin(), stolenToken(), rotation(), disagreement(), flood(),
-		lintScene(), openConnections(), judgedChange(), wrongPolicy()}
+		exceptions(), silentLaptop(), strongerLogin(), realLogin(), stolenToken(), privilegedPage(), refusalPage(), rotation(),
+		staleLogin(), disagreement(), flood(), lintScene(), openConnections(), judgedChange(), wrongPolicy(),
+		twoVendors(), endedSession(), twoPeople(), whatIsFound()}
 }
 
 func healthyLaptop() scene {

@@ -23,7 +23,7 @@ func judgedChange() scene {
 	old.as, post.method = "ana-key-old", "POST"
 	oldLater, postLater := old, post
 	oldLater.until, postLater.until = soon, soon
-	return scene{"17. A policy change is judged by what was decided so far, before it is applied", []step{
+	return scene{"20. A policy change is judged by what was decided so far, before it is applied", []step{
 		{iam, "drafts: a login may be 2 h old; the portal takes no POST", draft{
 			{File: tiers, Old: "stepUp: {when: always, acr: [phr], maxAge: 15m,", New: "stepUp: {when: always, acr: [phr], maxAge: 2h,"},
 			{File: routes, Old: "methods: [GET, POST]\n  tier: internal", New: "methods: [GET]\n  tier: internal"},
@@ -41,7 +41,7 @@ func judgedChange() scene {
 // wrongPolicy leads the contractors' upstream to the portal's server too: each document is right by itself, and
 // `policy check` finds no fault.
 func wrongPolicy() scene {
-	return scene{"18. A policy that is wrong is proved wrong, by a request that shows it", []step{
+	return scene{"21. A policy that is wrong is proved wrong, by a request that shows it", []step{
 		{secops, theProof + " on the running Envoy", prove{}, want{}},
 		{"workplace", "drafts: contractors' portal gets another server", share{}, want{}},
 		{secops, theProof + " on the draft", prove{draft: true, kind: "shared", audience: "contractors"}, want{}},

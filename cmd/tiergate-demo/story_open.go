@@ -30,7 +30,7 @@ const openSockets = 8
 func openConnections() scene {
 	const file = "access/portal-live.yaml"
 	live := ask{as: "ana", host: stage.PortalHost, path: "/live/feed"}
-	return scene{"16. The policy is edited under open connections", []step{
+	return scene{"19. The policy is edited under open connections", []step{
 		{"workplace", "publishes a route for WebSockets", change{write: file, text: liveRoute}, want{}},
 		{anaOnLaptop, "opens eight WebSockets", connect{live, openSockets}, want{}},
 		{anaOnLaptop, "starts steady traffic", traffic{start: true}, want{}},

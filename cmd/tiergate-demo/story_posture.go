@@ -30,7 +30,7 @@ func disagreement() scene {
 		says: map[string]any{stage.SourceName: true, stage.EDRName: false}, status: "failing", disputed: true}
 	agreed := apart
 	agreed.says, agreed.status, agreed.disputed = map[string]any{stage.SourceName: true, stage.EDRName: true}, "passing", false
-	return scene{"13. Two sources disagree about one Mac, and tiergate shows both", []step{
+	return scene{"16. Two sources disagree about one Mac, and tiergate shows both", []step{
 		{theMDM, "reports ana-laptop in order", report{device: "ana-laptop", attributes: healthy, then: portal}, anaAllowed},
 		{theEDR, "says the same Mac's disk is not encrypted", says(false), diskOff},
 		{theVerb, "get C02ANA0001: what each said, and why one", apart, want{}},
@@ -43,7 +43,7 @@ func disagreement() scene {
 func flood() scene {
 	back := portal
 	back.until = soon
-	return scene{"14. The receiver is killed in mid-flood, and nothing is missing", []step{
+	return scene{"17. The receiver is killed in mid-flood, and nothing is missing", []step{
 		{anaOnLaptop, "starts steady traffic", traffic{start: true}, want{}},
 		{theSources, "report 200 new laptops, and retry until 202", inundate{laptops: floodLaptops, kills: floodKills}, want{}},
 		{theVerb, "list: what was acknowledged is there", arrived{within: soon}, want{}},

@@ -12,7 +12,7 @@ import (
 const rotations = 3
 
 func rotation() scene {
-	const title = "12. A certificate is about to rotate, again and again, under traffic"
+	const title = "14. A certificate is about to rotate, again and again, under traffic"
 	return scene{title, []step{
 		{"ci deployer", "lists payroll runs while certificates of 3 s rotate", rotate{payroll}, want{nothingLost: true}},
 		{"ci deployer", "keeps the first connection past its certificate", keepLate{}, want{status: http.StatusUnauthorized,

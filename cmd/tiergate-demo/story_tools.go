@@ -19,7 +19,7 @@ const (
 )
 
 func lintScene() scene {
-	return scene{"15. tiergate reads an Envoy that somebody wrote in a hurry", []step{
+	return scene{"18. tiergate reads an Envoy that somebody wrote in a hurry", []step{
 		{secops, theLint + " finds its holes", lint{careless, []string{
 			"admin-open", "authz-disabled-route", "authz-fail-open", "path-not-normalized", "reserved-headers",
 		}}, want{}},

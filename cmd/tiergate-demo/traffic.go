@@ -60,7 +60,8 @@ func (t *tally) send(ctx context.Context, w world) {
 		return
 	}
 	t.lost++
-	what := fmt.Sprintf("status %d %s %v", answer.Status, answer.Reason(), answer.Err)
+	what := fmt.Sprintf("status %d %s after %v, %v: %.120q", answer.Status, answer.Reason(), answer.Took.Round(time.Millisecond),
+		answer.Err, answer.Body)
 	switch {
 	case answer.Err == nil && answer.Status == http.StatusServiceUnavailable:
 		t.away++

@@ -14,6 +14,7 @@ const (
 	SecondEnvoyID     = "spiffe://acme.example/ns/edge/sa/envoy-2" // asks tiergate over TCP, from this process
 	PartnerDomain     = "partner.example"
 	PartnerID         = "spiffe://partner.example/ns/ci/sa/agent"
+	AudienceRollout   = "rollout"   // what a workload may ask a JWT-SVID for, besides tiergate
 	ListenerWorkloads = "workloads" // shows Envoy's SVID and admits workloads of TrustDomain alone
 )
 
@@ -56,7 +57,8 @@ func (s *Stage) identities(c agent.Caller) []string {
 func (s *Stage) agentSubstitutions() []substitution {
 	return []substitution{
 		{"  trustDomains:\n    - name: acme.example\n      bundleFile: pki/workloads-ca.pem\n",
-			"  workloadAPI: {socket: run/agent.sock}\n  trustDomains:\n    - name: acme.example\n"},
+			"  workloadAPI: {socket: run/agent.sock}\n  jwtSVIDs: {audiences: [tiergate, " + AudienceRollout +
+				"]}\n  trustDomains:\n    - name: acme.example\n"},
 		{"pki/ingress-clients-ca.pem           # laptops of employees, and workloads\n",
 			"pki/devices-ca.pem\n      clientTrustDomains: [acme.example]\n"},
 		{"  client: {certFile: pki/envoy.pem, keyFile: pki/envoy.key}\n  upstreamCAFile: pki/workloads-ca.pem\n",

@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,6 +46,7 @@ var callers = []Caller{
 	{Name: "eli", Certificate: "eli-laptop", Token: "eli"},
 	// A contractor who is also in the employees' group and borrowed an employee's laptop.
 	{Name: "cleo-borrowing", Certificate: "ana-laptop", Token: "cleo-staff"},
+	{Name: "cho", Token: "cho"}, // who approves for team iam
 	{Name: "deployer", Certificate: "deployer"},
 	{Name: "reporter", Certificate: "reporter"},
 }
@@ -89,6 +92,7 @@ var people = map[string]struct {
 	"ana-key":     {subject: "ana@acme.example", groups: []string{"staff"}, acr: strong, login: time.Second},
 	"ana-key-old": {subject: "ana@acme.example", groups: []string{"staff"}, acr: strong, login: time.Hour},
 	"ben":         {subject: "ben@acme.example", groups: []string{"staff"}},
+	"cho":         {subject: "cho@acme.example", groups: []string{"staff"}},
 	"cleo":        {subject: "cleo@partner.example", groups: []string{"contractors"}},
 	"cleo-staff":  {subject: "cleo@partner.example", groups: []string{"contractors", "staff"}},
 	"dora":        {subject: "dora@acme.example", groups: []string{"staff"}},
@@ -154,6 +158,9 @@ func (c *Cast) makePairs() (err error) {
 	if c.Pairs["ingress"], err = c.Servers.Server(lifetime, PortalHost, PayrollHost); err != nil {
 		return err
 	}
+	if c.Pairs["approvals"], err = c.Servers.Server(lifetime, "127.0.0.1"); err != nil {
+		return err
+	}
 	// The contractors' listener also answers for the employees' host name, so that what it refuses is the request.
 	c.Pairs["contractors"], err = c.Servers.Server(lifetime, ContractorHost, PortalHost)
 	return err
@@ -177,6 +184,11 @@ func (c *Cast) write(dir string) error {
 		if err := os.WriteFile(filepath.Join(pki, name), bundle, 0o644); err != nil {
 			return err
 		}
+	}
+	// The key that is shared with the login application.
+	key := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])
+	if err := os.WriteFile(filepath.Join(dir, "secrets", "return.key"), []byte(key+"\n"), 0o600); err != nil {
+		return err
 	}
 	for name, token := range c.Tokens {
 		if err := os.WriteFile(filepath.Join(dir, "tokens", name+".jwt"), []byte(token), 0o600); err != nil {

@@ -28,13 +28,18 @@ const embeddedStore = `store:
     file: store/tiergate.db
 `
 
+// patienceSubstitution: what is told are answers, and how fast they come is measured elsewhere. On a machine that is busy with
+// other things a decision, or its record, may take longer than the 250 ms after which Envoy answers 503 by default.
+var patienceSubstitution = substitution{"envoy:\n  listeners:\n", "envoy:\n  checkTimeout: 2s\n  listeners:\n"}
+
 func (s *Stage) settingsSubstitutions() []substitution {
 	substitutions := []substitution{
 		{"127.0.0.1:8443", s.Ports.Ingress},
 		{"127.0.0.1:8444", s.Ports.Contractors},
 		{"127.0.0.1:8090", s.Ports.Ingest},
 		{"127.0.0.1:9464", s.Ports.ServeMetrics},
-		{"127.0.0.1:9465", s.Ports.IngestMetrics},
+		{"127.0.0.1:9465", s.Ports.IngestMetrics}, transmitterSubstitution, s.approvalsSubstitution(), censusSubstitution,
+		patienceSubstitution,
 	}
 	if s.Provider != nil {
 		substitutions = append(substitutions, s.loginSubstitutions()...)
@@ -44,6 +49,9 @@ func (s *Stage) settingsSubstitutions() []substitution {
 	}
 	if s.EDR != nil {
 		substitutions = append(substitutions, edrSubstitution)
+	}
+	if s.vendors != nil {
+		substitutions = append(substitutions, s.vendors.substitution())
 	}
 	if s.evidence {
 		substitutions = append(substitutions, evidenceSubstitution)

@@ -30,8 +30,8 @@ func (s *Stage) writeProvider() error {
 	}
 	s.Provider, err = oidc.Config{
 		Modules: s.binaries.Packages, Listen: s.Ports.Login, CertFile: cert, KeyFile: key,
-		ClientCAFile: s.Path("pki", "ingress-clients-ca.pem"), Audience: IssuerAudience,
-		TokenTTL: int(lifetime / time.Second), Users: users,
+		ClientCAFile: s.Path("pki", "ingress-clients-ca.pem"), Audience: IssuerAudience, Resources: []string{approvalsAudience},
+		TokenTTL: int(lifetime / time.Second), Users: users, AuthTimeMoves: s.authTimeMoves,
 	}.Write(s.Path("secrets", "login.json"), devca.Pool(s.Cast.Servers))
 	return err
 }
@@ -41,10 +41,14 @@ func tokenOwner(token string) string { owner, _, _ := strings.Cut(token, "-"); r
 
 // loginSubstitutions make the provider the issuer of the settings.
 func (s *Stage) loginSubstitutions() []substitution {
-	return []substitution{
+	all := []substitution{
 		{"issuer: " + IssuerURL, "issuer: " + s.Provider.Issuer()},
 		{"jwksFile: pki/corp-jwks.json", "jwksURL: " + s.Provider.KeysURL() + "\n      jwksCAFile: pki/servers-ca.pem"},
 	}
+	if s.authTimeMoves {
+		all = append(all, substitution{"authTime: login", "authTime: refreshed"})
+	}
+	return all
 }
 
 func (s *Stage) login() Process {

@@ -1,9 +1,9 @@
 package stage
 
 import (
-	"errors"
 	"fmt"
-	"net"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 // Ports are the addresses of one stage, host:port on loopback.
@@ -13,22 +13,20 @@ type Ports struct {
 	ServeMetrics, IngestMetrics       string // probes and metrics
 	Portal, Payroll, ContractorPortal string // upstreams
 	Login                             string // the OpenID provider
+	Approvals                         string // the receiver's listener for people
 	Workloads, Authz                  string // Envoy's listener for workloads, and authz over mTLS: with an agent
 }
 
-// freePorts asks the kernel for ports, all at once so that they differ. Another process may take one before it is used;
-// then that part says so when it starts.
+// freePorts finds all that a stage needs. A stranger's process may take one before it is used; then that part says so when it
+// starts.
 func freePorts() (p Ports, err error) {
 	for _, address := range []*string{
 		&p.Ingress, &p.Contractors, &p.Ingest, &p.ServeMetrics, &p.IngestMetrics,
-		&p.Portal, &p.Payroll, &p.ContractorPortal, &p.Login, &p.Workloads, &p.Authz,
+		&p.Portal, &p.Payroll, &p.ContractorPortal, &p.Login, &p.Workloads, &p.Authz, &p.Approvals,
 	} {
-		listener, listenErr := net.Listen("tcp", "127.0.0.1:0")
-		if listenErr != nil {
-			return Ports{}, fmt.Errorf("find a free port: %w", listenErr)
+		if *address, err = freeport.Address(); err != nil {
+			return Ports{}, err
 		}
-		defer func() { err = errors.Join(err, listener.Close()) }()
-		*address = listener.Addr().String()
 	}
 	return p, nil
 }

@@ -177,15 +177,20 @@ func (s *Sender) Deliver(ctx context.Context, header http.Header, body []byte) (
 	}
 	request.Header = header.Clone()
 	request.Header.Set("Content-Type", "application/json")
+	return deliver(request, header.Get("webhook-id"))
+}
+
+// deliver sends a request over a connection of its own, as a sender that has been idle does.
+func deliver(request *http.Request, id string) (Receipt, error) {
 	began := time.Now()
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("send the webhook: %w", err)
+		return Receipt{}, fmt.Errorf("send to the receiver: %w", err)
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err = errors.Join(err, response.Body.Close()); err != nil {
 		return Receipt{}, fmt.Errorf("read the receiver's answer: %w", err)
 	}
-	return Receipt{ID: header.Get("webhook-id"), Status: response.StatusCode, Body: answer, Took: time.Since(began)}, nil
+	return Receipt{ID: id, Status: response.StatusCode, Body: answer, Took: time.Since(began)}, nil
 }

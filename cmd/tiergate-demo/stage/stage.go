@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/agent"
@@ -30,12 +31,17 @@ type Options struct {
 	// Login makes the issuer of the settings a real OpenID provider, a process of the stage, and lets everybody of the cast
 	// log in there. Default: the stage signs the tokens itself.
 	Login bool
+	// AuthTimeMoves lets that provider write a new auth_time into every token, and says so in the settings.
+	AuthTimeMoves bool
 	// Agent lets the SVIDs of all workloads come from an agent inside this process, and rotate: those of the upstreams, of
 	// Envoy and of tiergate itself; and adds ListenerWorkloads. Default: certificates in files, which last a day.
 	Agent       bool
 	AgentEvents agent.Events
 	// EDR adds a second source of facts, EDRName. Default: only the MDM.
 	EDR bool
+	// Vendors adds Kandji and CrowdStrike Falcon, whose APIs are played on loopback: KandjiName and FalconName, which know the
+	// laptop of that name. Default: neither.
+	Vendors string
 	// Evidence lets every decision be recorded, in evidence/decisions.jsonl. Default: none is.
 	Evidence bool
 }
@@ -59,10 +65,19 @@ type Stage struct {
 	// Agent is the Workload API; nil without Options.Agent.
 	Agent *agent.Agent
 
+	transmitter *transmitter // of Shared Signals
+	vendors     *vendors     // nil without Options.Vendors
+
 	binaries Binaries
 	evidence bool
 	ownDir   bool
-	client   *Client
+
+	authTimeMoves bool
+	client        *Client
+
+	application *loginApplication
+	browsing    sync.Mutex
+	browsers    map[string]*browser // by caller
 }
 
 // New lays out a stage. It starts nothing; Close removes what it made.
@@ -80,7 +95,8 @@ func New(o Options) (*Stage, error) {
 		}
 		o.Binaries = found
 	}
-	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries, evidence: o.Evidence}
+	s := &Stage{Dir: o.Dir, Store: o.Store, binaries: o.Binaries, evidence: o.Evidence,
+		authTimeMoves: o.AuthTimeMoves, browsers: map[string]*browser{}}
 	s.Processes = NewSupervisor(o.Events)
 	if err := s.layOut(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("lay out the stage: %w", err), s.Close())
@@ -112,8 +128,13 @@ func (s *Stage) layOut(o Options) error {
 			return err
 		}
 	}
-	if err := s.writeSeal(); err != nil {
+	if err := errors.Join(s.writeSeal(), s.newTransmitter()); err != nil {
 		return err
+	}
+	if o.Vendors != "" {
+		if err := s.newVendors(o.Vendors); err != nil {
+			return err
+		}
 	}
 	if o.Login {
 		if err := s.writeProvider(); err != nil {
@@ -185,6 +206,9 @@ func (s *Stage) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.startApplication(); err != nil {
+		return fmt.Errorf("start the login application: %w", err)
+	}
 	return s.logIn(ctx)
 }
 
@@ -193,7 +217,8 @@ func (s *Stage) Close() error {
 	if s.client != nil {
 		s.client.Close()
 	}
-	err := s.Processes.Stop()
+	s.closeBrowsers()
+	err := errors.Join(s.application.close(), s.Processes.Stop(), s.vendors.close())
 	if s.Agent != nil {
 		err = errors.Join(err, s.Agent.Stop())
 	}

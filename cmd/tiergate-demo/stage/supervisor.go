@@ -131,7 +131,7 @@ func (s *Supervisor) Pid(name string) int {
 func (s *Supervisor) Stop() error {
 	s.mu.Lock()
 	children, forks := slices.Clone(s.children), s.forks
-	s.children, s.forks = nil, nil
+	s.forks = nil
 	s.mu.Unlock()
 	var faults []error
 	for _, c := range slices.Backward(children) {
@@ -142,6 +142,9 @@ func (s *Supervisor) Stop() error {
 	if forks != nil {
 		close(forks)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.children = slices.DeleteFunc(s.children, func(c *child) bool { return slices.Contains(children, c) })
 	return errors.Join(faults...)
 }
 

@@ -190,7 +190,7 @@ func TestSupervisorTellsUnexpectedEnd(t *testing.T) {
 		if got != "fragile exit status 7" {
 			t.Errorf("told %q", got)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("nobody was told")
 	}
 }
