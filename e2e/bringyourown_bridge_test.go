@@ -20,6 +20,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -76,7 +77,7 @@ func pemOf(t *testing.T, kind string, der []byte, err error) string {
 // theBridge runs the container `bridge` of contour/bridge.yaml before a running tiergate.
 func theBridge(t *testing.T, s *stage.Stage, ca *authority) (address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = freeport.For(t)
 	k := newKubelet(t, objects(t, "contour/bridge.yaml"), "tiergate")
 	for _, o := range objects(t, "kubernetes/config.yaml") {
 		k.configMaps[o.Metadata.Name] = o.Data

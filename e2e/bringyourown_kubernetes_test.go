@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -65,16 +66,6 @@ func valkeySettings(socket string) map[string]string {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // cluster is the pods of examples/bring-your-own/kubernetes, run here.
 type cluster struct {
 	paper           *stage.Stage // certificates, tokens, the sender of webhooks
@@ -90,13 +81,13 @@ func newCluster(t *testing.T) *cluster {
 	}))
 	t.Cleanup(app.Close)
 	s := aDirectory(t)
-	c := &cluster{paper: s, address: freeAddress(t), probes: freeAddress(t), processes: stage.NewSupervisor(stage.Events{})}
-	all, socket, webhooks := objects(t, "kubernetes/*.yaml"), s.Path("run", "valkey.sock"), freeAddress(t)
+	c := &cluster{paper: s, address: freeport.For(t), probes: freeport.For(t), processes: stage.NewSupervisor(stage.Events{})}
+	all, socket, webhooks := objects(t, "kubernetes/*.yaml"), s.Path("run", "valkey.sock"), freeport.For(t)
 	c.edge, c.ingest = newKubelet(t, all, "edge"), newKubelet(t, all, "ingest")
 	c.edge.moved, c.ingest.moved = valkeySettings(socket), valkeySettings(socket)
 	c.edge.moved["0.0.0.0:8443"], c.edge.moved["0.0.0.0:9464"] = c.address, c.probes
 	c.edge.moved["127.0.0.1:8080"] = app.Listener.Addr().String()
-	c.ingest.moved["0.0.0.0:8090"], c.ingest.moved["0.0.0.0:9465"] = webhooks, freeAddress(t)
+	c.ingest.moved["0.0.0.0:8090"], c.ingest.moved["0.0.0.0:9465"] = webhooks, freeport.For(t)
 	s.Sender.URL = "http://" + webhooks + "/v1/sources/" + stage.SourceName
 	for _, k := range []*kubelet{c.edge, c.ingest} {
 		paper(t, s, k)

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/tiergate/tiergate/authz/policy"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 	"github.com/tiergate/tiergate/config"
 	"github.com/tiergate/tiergate/config/policyfile"
@@ -105,12 +105,7 @@ func (p *played) copyFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	free, listeners := map[string]string{}, []net.Listener(nil)
-	defer func() {
-		for _, l := range listeners {
-			_ = l.Close() // it was only to keep the port
-		}
-	}()
+	free := map[string]string{}
 	from := filepath.Join("..", "examples", p.name)
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		name, relErr := filepath.Rel(from, path)
@@ -129,9 +124,7 @@ func (p *played) copyFiles(t *testing.T) {
 		text := onValkey.ReplaceAllString(string(raw), embedded)
 		text = loopback.ReplaceAllStringFunc(text, func(address string) string {
 			if free[address] == "" {
-				taken := made(net.Listen("tcp", "127.0.0.1:0"))(t) // until the end, so that no two are the same
-				listeners = append(listeners, taken)
-				free[address] = taken.Addr().String()
+				free[address] = freeport.For(t)
 			}
 			return free[address]
 		})
@@ -186,11 +179,19 @@ func (p *played) issue(t *testing.T) {
 		}
 	}
 	for _, source := range s.Sources {
-		key := make([]byte, 32)
-		_, _ = rand.Read(key) // crypto/rand.Read never fails
-		p.write(t, source.SecretFiles[0], []byte("whsec_"+base64.StdEncoding.EncodeToString(key)))
+		p.write(t, source.SecretFiles[0], []byte("whsec_"+secretKey()))
+	}
+	if s.Login != nil {
+		p.write(t, s.Login.KeyFile, []byte(secretKey()))
 	}
 	p.writePair(t, *s.Envoy.Client, p.svid(p.envoy))
+}
+
+// secretKey is 32 random bytes in base64, as openssl rand -base64 32 makes them.
+func secretKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // crypto/rand.Read never fails
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // made hands a value on, or fails the test.
@@ -258,8 +259,11 @@ func (p *played) load(t *testing.T) {
 		words.Attributes = append(words.Attributes, a.Name)
 	}
 	p.settings = made(config.Load(p.path("settings.yaml"), words))(t)
-	recorded := p.settings.Evidence.File != ""
-	p.world = policy.World{Sources: map[string]policy.Source{}, Evidence: &recorded}
+	recorded, logins := p.settings.Evidence.File != "", p.settings.Login != nil
+	p.world = policy.World{Sources: map[string]policy.Source{}, Evidence: &recorded, Logins: &logins, SVIDAudiences: []string{}}
+	if p.settings.Identity.JWTSVIDs != nil {
+		p.world.SVIDAudiences = p.settings.Identity.JWTSVIDs.Audiences
+	}
 	for _, x := range p.settings.Sources {
 		source := policy.Source{Attests: x.Attests, Every: x.Every}
 		if e := x.EnrolledUser; e != nil {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -108,7 +109,7 @@ func newFront(t *testing.T, s *stage.Stage, gateway *devca.Pair) *front {
 	}
 	text := "static_resources:\n  listeners:"
 	for name, telling := range tellings {
-		f.addresses[name] = freeAddress(t)
+		f.addresses[name] = freeport.For(t)
 		text += fmt.Sprintf(frontListener, name, portOf(f.addresses[name]), telling[0], telling[1])
 	}
 	text += fmt.Sprintf(frontClusters, portOf(s.Ports.Ingress))

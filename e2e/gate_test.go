@@ -12,6 +12,7 @@ type gate struct {
 	listener net.Listener
 	target   string // a Unix socket
 
+	shut  atomic.Bool // nothing passes, on new connections either
 	mu    sync.Mutex
 	lines map[*line]bool // nil once it is shut
 	all   sync.WaitGroup
@@ -54,6 +55,12 @@ func (g *gate) cut() int { return g.each((*line).end) }
 // them; new ones are welcome. It returns how many there were.
 func (g *gate) silence() int { return g.each(func(l *line) { l.quiet.Store(true) }) }
 
+// block lets nothing through, on new connections either, until open.
+func (g *gate) block() { g.shut.Store(true); g.silence() }
+
+// open ends what block left behind; new connections are welcome.
+func (g *gate) open() { g.shut.Store(false); g.cut() }
+
 func (g *gate) each(do func(*line)) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,6 +82,7 @@ func (g *gate) accept() {
 			continue
 		}
 		l := &line{ends: [2]net.Conn{client, server}}
+		l.quiet.Store(g.shut.Load())
 		g.mu.Lock()
 		if g.lines == nil {
 			l.end()

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 	"github.com/tiergate/tiergate/signals"
 	"github.com/tiergate/tiergate/signals/ingest"
@@ -43,14 +44,7 @@ func newMortal(t *testing.T) *mortal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mortal{dir: dir, address: free.Addr().String(), settings: filepath.Join(dir, "settings.yaml"), binaries: binaries}
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	m := &mortal{dir: dir, address: freeport.For(t), settings: filepath.Join(dir, "settings.yaml"), binaries: binaries}
 	m.run(t, binaries.Valkey, "--port", "0", "--unixsocket", m.store(), "--dir", dir, "--save", "", "--appendonly", "yes",
 		"--appendfsync", "always")
 	for file, text := range map[string]string{m.settings: `runtimeDir: run

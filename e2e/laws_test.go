@@ -35,7 +35,7 @@ var laws = []law{
 }
 
 // pure are the packages whose results depend on their arguments alone.
-var pure = []string{"signals", "authz/identity", "authz/policy", "authz/findings"}
+var pure = []string{"signals", "signals/revocation", "authz/identity", "authz/policy", "authz/findings"}
 
 // impure are the imports that pure packages may not have. A path stands for itself and what is below it.
 var impure = []string{
@@ -96,11 +96,15 @@ var (
 		{"signals/checkpoint", []string{"signals"}},
 		{"signals/replica", []string{"signals", "signals/checkpoint"}},
 		{"signals/source", []string{"signals"}},
+		{"signals/sourcetest", []string{"signals", "signals/source"}},
 		{"signals/source/mapping", []string{"signals", "signals/source"}},
 		{"signals/source/*", []string{"signals", "signals/source", "signals/source/mapping"}},
-		{"signals/ssf", []string{"signals", "signals/source", "authz/jwks"}},
-		{"signals/ingest", []string{"signals", "signals/source/...", "signals/ssf"}},
+		{"signals/revocation", []string{"signals"}},
+		{"signals/follow", []string{"signals"}},
+		{"signals/ssf", []string{"signals", "signals/revocation", "signals/source", "authz/jwks"}},
+		{"signals/ingest", []string{"signals", "signals/source/...", "signals/revocation", "signals/ssf"}},
 		{"authz/jwks", nil},
+		{"authz/unary", nil},
 		{"authz/svid", []string{"authz/jwks"}},
 		{"authz/identity", []string{"signals"}},
 		{"authz/token", append([]string{"authz/jwks"}, core...)},
@@ -111,10 +115,17 @@ var (
 		{"authz/assertion", append([]string{"authz/assertion/verify"}, decision...)},
 		{"authz/assertion/verify", []string{"authz/jwks"}}, // upstreams link it
 		{"authz/leash", decision},
-		{"authz/findings", decision},
-		{"authz/findings/outlets", append([]string{"authz/findings"}, decision...)},
-		{"authz", append([]string{"authz/token", "authz/evidence", "authz/assertion", "authz/leash", "signals/replica"},
-			decision...)},
+		{"authz/returnto", nil}, // login applications link it
+		{"authz/approvals", decision},
+		{"authz/inventory", decision},
+		{"authz/findings", append([]string{"authz/approvals", "authz/inventory"}, decision...)},
+		{"authz/findings/engine", append([]string{"authz/findings", "authz/approvals", "authz/inventory", "signals/follow", "signals/replica",
+			"signals/checkpoint"}, decision...)},
+		{"authz/findings/outlets", append([]string{"authz/findings", "authz/approvals", "authz/inventory"}, decision...)},
+		{"authz/answers", append([]string{"config/strictyaml"}, decision...)},
+		{"authz", append([]string{"authz/unary", "authz/answers", "authz/returnto", "authz/token", "authz/evidence", "authz/assertion",
+			"authz/leash", "authz/approvals",
+			"authz/inventory", "signals/replica", "signals/revocation"}, decision...)},
 		{"xds", decision},
 		{"xds/dump", []string{"xds"}},
 		{"xds/lint", []string{"xds", "xds/dump"}},
@@ -132,7 +143,7 @@ var (
 
 // notInProduct may not be linked into cmd/tiergate, by whatever way. (Package testing itself comes with
 // go-control-plane's logger.)
-var notInProduct = []string{"cmd/tiergate-demo", "e2e", "signals/storetest", "testing/synctest", "net/http/httptest",
+var notInProduct = []string{"cmd/tiergate-demo", "e2e", "signals/storetest", "signals/sourcetest", "testing/synctest", "net/http/httptest",
 	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/santhosh-tekuri/jsonschema"}
 
 // answerTypes are what Envoy is told. Pointers to them may be passed on anywhere; values are made in one file.

@@ -109,7 +109,7 @@ func soon(t *testing.T, d time.Duration) context.Context {
 // eventually waits for an answer with a status; it fails the test when none comes in time.
 func eventually(t *testing.T, s *stage.Stage, r stage.Request, status int) stage.Answer {
 	t.Helper()
-	ctx := soon(t, 15*time.Second)
+	ctx := soon(t, 30*time.Second)
 	var last stage.Answer
 	for ctx.Err() == nil {
 		if last = s.Ask(ctx, r); last.Status == status {

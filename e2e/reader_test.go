@@ -17,9 +17,10 @@ import (
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
-// TestBothReadersBehindEnvoy: the same people get the same answers through a real Envoy whichever reader the settings
-// name, and what is no CheckRequest is a written denial, never an error, which Envoy could be told to overlook.
-func TestBothReadersBehindEnvoy(t *testing.T) {
+// TestBothReadersAndTransportsBehindEnvoy: the same people get the same answers through a real Envoy whichever reader and
+// transport the settings name, and what is no CheckRequest is a written denial, never an error, which Envoy could be told to
+// overlook.
+func TestBothReadersAndTransportsBehindEnvoy(t *testing.T) {
 	t.Parallel()
 	s := aCompany(t, stage.StoreEmbedded)
 	asks := []stage.Request{
@@ -35,37 +36,49 @@ func TestBothReadersBehindEnvoy(t *testing.T) {
 		status int
 		reason string
 	}
-	fast := make([]told, len(asks))
+	usual := make([]told, len(asks))
 	for i, ask := range asks {
 		answer := s.Ask(soon(t, 10*time.Second), ask)
-		fast[i] = told{answer.Status, answer.Reason()}
+		usual[i] = told{answer.Status, answer.Reason()}
 	}
 	garbage(t, s)
-	settings, err := os.ReadFile(s.Settings())
-	if err == nil {
-		err = os.WriteFile(s.Settings(), append(settings, "\nauthz: {reader: proto}\n"...), 0o600)
+	different := map[told]bool{}
+	for _, ours := range []string{"{reader: proto}", "{transport: grpc-go}"} {
+		restartWith(t, s, "authz: "+ours)
+		for i, ask := range asks {
+			answer := eventually(t, s, ask, usual[i].status)
+			if got := (told{answer.Status, answer.Reason()}); got != usual[i] {
+				t.Errorf("%+v: usually %v, %v with %s", ask, usual[i], got, ours)
+			}
+			different[usual[i]] = true
+		}
+		garbage(t, s)
 	}
+	if len(different) < 4 || !different[told{200, "allowed"}] {
+		t.Errorf("the answers are too much alike to tell anything: %v", usual)
+	}
+}
+
+// restartWith has the sidecar start again with one more line of settings.
+func restartWith(t *testing.T, s *stage.Stage, line string) {
+	t.Helper()
+	settings, err := os.ReadFile(s.Settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = os.WriteFile(s.Settings(), append(settings[:len(settings):len(settings)], "\n"+line+"\n"...), 0o600)
 	if err == nil {
 		err = s.Kill("serve")
 	}
 	if err == nil {
 		err = s.Restart(soon(t, 20*time.Second), "serve")
 	}
+	if err == nil {
+		err = os.WriteFile(s.Settings(), settings, 0o600)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	different := map[told]bool{}
-	for i, ask := range asks {
-		answer := eventually(t, s, ask, fast[i].status)
-		if got := (told{answer.Status, answer.Reason()}); got != fast[i] {
-			t.Errorf("%+v: %v with our reader, %v with protobuf's", ask, fast[i], got)
-		}
-		different[fast[i]] = true
-	}
-	if len(different) < 4 || !different[told{200, "allowed"}] {
-		t.Errorf("the answers are too much alike to tell anything: %v", fast)
-	}
-	garbage(t, s)
 }
 
 // asIs sends bytes instead of a message; answers are read as ever.

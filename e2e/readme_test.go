@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -55,17 +56,10 @@ func ownEnvoy(t *testing.T, s *stage.Stage, change func(string) string) string {
 		}
 	}))
 	t.Cleanup(app.Close)
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listen.Addr().String()
-	port := listen.Addr().(*net.TCPAddr).Port
-	if err := listen.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeport.For(t)
+	_, port, _ := strings.Cut(address, ":")
 	text := readme(t, "<!-- e2e:own-envoy -->")
-	text = replaceOnce(t, text, "port_value: 8443", fmt.Sprintf("port_value: %d", port))
+	text = replaceOnce(t, text, "port_value: 8443", "port_value: "+port)
 	text = replaceOnce(t, text, "port_value: 8080", fmt.Sprintf("port_value: %d", app.Listener.Addr().(*net.TCPAddr).Port))
 	text = replaceOnce(t, text, "/run/tiergate/authz.sock", s.Path("run", "authz.sock"))
 	text = strings.ReplaceAll(text, "pki/", s.Path("pki")+"/")

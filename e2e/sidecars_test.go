@@ -30,7 +30,8 @@ type crew struct {
 	ask    *authv3.CheckRequest // of ana, on her laptop
 }
 
-func newCrew(t *testing.T, n int) *crew {
+// newCrew starts n of them; edits are further changes of their settings, from and to.
+func newCrew(t *testing.T, n int, edits ...[2]string) *crew {
 	t.Helper()
 	s := aCompany(t, stage.StoreRedis)
 	binaries, err := stage.FindBinaries()
@@ -49,6 +50,9 @@ func newCrew(t *testing.T, n int) *crew {
 			"runtimeDir: run": "runtimeDir: " + name, s.Path("run", "valkey.sock"): c.gate.address(), s.Ports.ServeMetrics: "127.0.0.1:0",
 		} {
 			text = replaceOnce(t, text, from, to)
+		}
+		for _, edit := range edits {
+			text = replaceOnce(t, text, edit[0], edit[1])
 		}
 		file := s.Path(name + ".yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -193,8 +197,10 @@ func TestWebhookReachesEverySidecar(t *testing.T) {
 	run("and as before again", 10, nil, nil)
 }
 
-// forget removes the change streams from Valkey, and with them every notice that a silent sidecar has not heard.
-func (c *crew) forget(t *testing.T) {
+// forget removes the change streams of postures from Valkey, and with them every notice that a silent sidecar has not heard.
+func (c *crew) forget(t *testing.T) { t.Helper(); c.forgetChanges(t, "posture-changes") }
+
+func (c *crew) forgetChanges(t *testing.T, of string) {
 	t.Helper()
 	conn, err := net.Dial("unix", c.s.Path("run", "valkey.sock"))
 	if err != nil {
@@ -203,7 +209,7 @@ func (c *crew) forget(t *testing.T) {
 	defer func() { _ = conn.Close() }() // what it was for has been said
 	var names strings.Builder
 	for shard := range 16 {
-		fmt.Fprintf(&names, " tg:{%02d}:posture-changes", shard)
+		fmt.Fprintf(&names, " tg:{%02d}:%s", shard, of)
 	}
 	if _, err := fmt.Fprintf(conn, "DEL%s\r\n", names.String()); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/stage"
 )
 
@@ -26,7 +27,7 @@ func staticEnvoy(t *testing.T, s *stage.Stage) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addresses := map[string]string{stage.ListenerIngress: freeAddress(t), stage.ListenerContracts: freeAddress(t)}
+	addresses := map[string]string{stage.ListenerIngress: freeport.For(t), stage.ListenerContracts: freeport.For(t)}
 	text := strings.Replace(string(raw), s.Ports.Ingress, addresses[stage.ListenerIngress], 1)
 	text = strings.Replace(text, s.Ports.Contractors, addresses[stage.ListenerContracts], 1)
 	file := s.Path("settings-static.yaml")

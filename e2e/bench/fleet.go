@@ -19,12 +19,12 @@ import (
 
 // server is one row: a running process that answers Check.
 type server struct {
-	key     string // "a" to "e"
+	key     string // "a" to "f"
 	name    string // what it is, for the table
 	socket  string
 	request []byte
 	pid     int
-	site    *world.Site // of (c) and (d)
+	site    *world.Site // of (c), (d) and (f)
 }
 
 // fleet is what one run has started. All servers share a core, and only the one that is measured is not paused.
@@ -83,7 +83,7 @@ func (f *fleet) start(ctx context.Context, core int, p stage.Process) (pid int, 
 // settleWithin bounds how long a server may tidy up after it is ready. It has when it uses less CPU time than settled in
 // settleEvery.
 const (
-	settleWithin = 15 * time.Second
+	settleWithin = 2 * time.Minute
 	settleEvery  = 250 * time.Millisecond
 	settled      = 10 * time.Millisecond
 )

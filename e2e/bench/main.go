@@ -27,6 +27,7 @@ func main() {
 
 const usage = `bench [-rounds N] [-seconds S] [-out FILE]   the whole table
 bench gate                                  fail if a decision costs more than it may; a minute at most
+bench assertion                             fail if the assertion to upstreams costs more than it may; a minute at most
 bench memory                                the heap of a replica with 100,000 devices × 20 facts
 bench profile [-out FILE]                   where the CPU time of a decision goes`
 
@@ -41,6 +42,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return table(ctx, args, out)
 	case "gate":
 		return gate(ctx, out)
+	case "assertion":
+		return assertionCost(ctx, out)
 	case "memory":
 		return memory(ctx, out)
 	case "profile":

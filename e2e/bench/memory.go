@@ -119,9 +119,7 @@ func rich(i int, at time.Time) (signals.Posture, error) {
 	if err != nil {
 		return posture, err
 	}
-	facts := append([]signals.Fact(nil), posture.Facts...)
-	facts = append(facts, signals.Fact{Attribute: "os_version", Value: signals.Text("15.6.1"), Source: facts[0].Source,
-		Path: "data.attributes.os_version"})
+	facts := posture.Facts
 	o := signals.Observation{}
 	for _, source := range []string{"acme-mdm", "acme-edr"} {
 		for n, fact := range facts {

@@ -65,7 +65,7 @@ func table(ctx context.Context, args []string, out io.Writer) (err error) {
 	return nil
 }
 
-// addAll starts (a) to (e) and vouches for them. It returns the site of (c).
+// addAll starts (a) to (f) and vouches for them. It returns the site of (c).
 func (f *fleet) addAll(ctx context.Context) (*world.Site, error) {
 	c, err := f.world.Site(ctx, "c", routesOfC, devicesOfC)
 	if err != nil {
@@ -83,6 +83,7 @@ func (f *fleet) addAll(ctx context.Context) (*world.Site, error) {
 		func() error { return f.addTiergate(ctx, "c", "tiergate, 200 routes, 10,000 devices", c) },
 		func() error { return f.addTiergate(ctx, "d", "tiergate, 10,000 routes, 100,000 devices", d) },
 		func() error { return f.addLookup(ctx, devicesOfC, c.Request) },
+		func() error { return f.addAsserting(ctx) },
 	} {
 		if err := add(); err != nil {
 			return nil, err
@@ -129,7 +130,7 @@ func (f *fleet) printShape(out io.Writer, how shape, rows map[string][]sample) {
 	}
 }
 
-var keys = []string{"a", "b", "c", "d", "e"}
+var keys = []string{"a", "b", "c", "d", "e", "f"}
 
 func (f *fleet) byKey(key string) *server {
 	for _, s := range f.servers {
@@ -167,7 +168,7 @@ func printTargets(out io.Writer, measured samples, heap float64) {
 		atMost("p99 of (c) ≤ p99 of (a) at "+how.name, ratio(rows["c"], rows["a"], p99), 1)
 	}
 	rows := measured[shapes[1].name]
-	atMost("CPU of (c) ≤ CPU of (a) / 1.3 at "+shapes[1].name+" (the gate)", ratio(rows["c"], rows["a"], cpuMicros),
+	atMost(fmt.Sprintf("CPU of (c) ≤ CPU of (a) / %.1f at %s (the gate)", gateFactor, shapes[1].name), ratio(rows["c"], rows["a"], cpuMicros),
 		1/gateFactor)
 	atMost("RSS of (c) after 2×16 ≤ 60 MB", of(rows["c"], megabytes), 60)
 	fmt.Fprintf(out, "    of it anonymous, MB: %s; the rest is the program and the mapped store, which the system may drop\n",
@@ -191,7 +192,7 @@ func (f *fleet) printFacts(ctx context.Context, out io.Writer, o options, bytes 
 	fmt.Fprintf(out, "%s\n%s\n", envoy, valkey)
 	fmt.Fprintf(out, "Unix sockets; server on core %d, driver (and Valkey) on core %d; "+
 		"one CheckRequest of %d bytes, 15 headers, 800-byte token; every answer checked.\n", f.server, f.wire, bytes)
-	fmt.Fprintf(out, "Medians of %d interleaved rounds of %v (least–most); ratios are paired within a round. "+
-		"Absolute figures are this machine's and this hour's.\n", o.rounds, o.measure)
+	fmt.Fprintf(out, "Medians of %d interleaved rounds of %v, open loops of %d (least–most); ratios are paired within a round. "+
+		"Absolute figures are this machine's and this hour's.\n", o.rounds, o.measure, o.rounds*tailTurns)
 	return nil
 }

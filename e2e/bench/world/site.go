@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"text/template"
 
 	"github.com/tiergate/tiergate/authz/policy"
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/config/policyfile"
 )
 
@@ -84,6 +85,16 @@ func attributes() []string {
 	return names
 }
 
+// Assert has a site say to upstreams who calls (settings: assertion). It is for before the site is started.
+func (s *Site) Assert() error {
+	file, err := os.OpenFile(s.Settings, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString("assertion: {issuer: \"https://gateway.acme.example\"}\n")
+	return errors.Join(err, file.Close())
+}
+
 func (w *World) writeSettings(s *Site) error {
 	ports, err := freePorts(2)
 	if err != nil {
@@ -112,16 +123,14 @@ func (w *World) writeSettings(s *Site) error {
 	return file.Sync()
 }
 
-// freePorts asks the kernel for addresses on loopback, all at once so that they differ.
+// freePorts are n addresses on loopback.
 func freePorts(n int) ([]string, error) {
-	addresses := make([]string, 0, n)
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+	addresses := make([]string, n)
+	for i := range addresses {
+		var err error
+		if addresses[i], err = freeport.Address(); err != nil {
+			return nil, err
 		}
-		defer listener.Close()
-		addresses = append(addresses, listener.Addr().String())
 	}
 	return addresses, nil
 }

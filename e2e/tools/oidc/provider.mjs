@@ -12,10 +12,12 @@
 //   listen      host:port; the issuer is https://host:port
 //   certFile, keyFile, clientCAFile    PEM: the server's certificate and key, and who signs clients' certificates
 //   audience    aud of the access tokens
+//   resources   what else tokens may be for, where the client asks for it by resource (RFC 8707)
 //   tokenTTL    seconds that an access token lives
 //   redirectURI where the one client is sent back; nobody listens there, the client reads the answer itself
 //   clients     client_id -> "bearer", "certificate" or "dpop": what its tokens are bound to
 //   users       sub -> {password, groups, email}
+//   authTimeMoves  true: every token says that its user logged in just now, as issuers do that count a refresh as a login
 //   control     the secret of POST /control/rotate, which replaces the signing key, and of POST /control/groups with a
 //               form of user and groups (separated by spaces), which says what groups a user is in from now on
 import { createHash, generateKeyPairSync, timingSafeEqual, X509Certificate } from 'node:crypto';
@@ -31,7 +33,7 @@ if (host !== '127.0.0.1') throw new Error(`${config.listen} is not on 127.0.0.1;
 
 // The package is not beside this file, so that nothing is installed into the source tree.
 const require = createRequire(pathToFileURL(join(config.modules, 'provider.mjs')));
-const { default: Provider, interactionPolicy } = await import(pathToFileURL(require.resolve('oidc-provider')));
+const { default: Provider, errors, interactionPolicy } = await import(pathToFileURL(require.resolve('oidc-provider')));
 
 const issuer = `https://${config.listen}`;
 const say = (event, more) => console.log(JSON.stringify({ time: new Date().toISOString(), event, ...more }));
@@ -60,7 +62,7 @@ function clientOf([client_id, binding]) {
     client_id,
     token_endpoint_auth_method: 'none', // a public client has no secret; PKCE proves that it is the same one
     redirect_uris: [config.redirectURI],
-    grant_types: ['authorization_code'],
+    grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     tls_client_certificate_bound_access_tokens: binding === 'certificate',
     dpop_bound_access_tokens: binding === 'dpop',
@@ -82,16 +84,17 @@ async function grantAll(ctx) {
   return grant;
 }
 
-// claimsOf is what access tokens say of the user and of the login that the code came from.
+// claimsOf is what access tokens say of the user and of the login that the code, or the refresh token, came from.
 async function claimsOf(ctx, token) {
-  const login = ctx.oidc.entities.AuthorizationCode;
+  const login = ctx.oidc.entities.RefreshToken ?? ctx.oidc.entities.AuthorizationCode;
   const user = config.users[token.accountId];
   return {
     groups: user.groups,
     ...(user.email && { email: user.email, email_verified: true }),
     ...(login.acr && { acr: login.acr }),
     amr: login.amr,
-    auth_time: login.authTime,
+    auth_time: config.authTimeMoves ? Math.floor(Date.now() / 1000) : login.authTime,
+    sid: login.sessionUid, // of the browser's session, the same for every application
   };
 }
 
@@ -110,7 +113,9 @@ function newProvider(keys) {
     cookies: { keys: [config.control] },
     ttl: {
       AccessToken: config.tokenTTL, AuthorizationCode: 60, Grant: 3600, IdToken: 300, Interaction: 300, Session: 3600,
+      RefreshToken: 3600,
     },
+    issueRefreshToken: () => true,
     interactions: { policy: prompts(), url: (_, interaction) => `/login/${interaction.uid}` },
     findAccount: (_, id) => Object.hasOwn(config.users, id) && { accountId: id, claims: () => ({ sub: id }) },
     loadExistingGrant: grantAll,
@@ -123,10 +128,13 @@ function newProvider(keys) {
         enabled: true,
         defaultResource: () => config.audience,
         useGrantedResource: () => true,
-        getResourceServerInfo: () => ({
-          scope: '', audience: config.audience, accessTokenTTL: config.tokenTTL,
-          accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
-        }),
+        getResourceServerInfo: (_, resource) => {
+          if (![config.audience, ...(config.resources ?? [])].includes(resource)) throw new errors.InvalidTarget();
+          return {
+            scope: '', audience: resource, accessTokenTTL: config.tokenTTL,
+            accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+          };
+        },
       },
     },
   });
