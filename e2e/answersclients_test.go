@@ -26,6 +26,10 @@ const (
 		`error_description="A stronger or fresher sign-in is required", max_age="900"`
 )
 
+// soonToCome is in the place of a login that is dated 20 s ahead of when it is sent: all cases together take longer than that
+// on a busy machine.
+const soonToCome = "a login of the near future"
+
 // TestEveryRefusalForEveryClient: who is unknown, not believed, logged in too long ago or in the future, or refused, through the
 // real Envoy: each client gets the status of its protocol, the reason, and, over HTTP, exactly the bytes of the challenge.
 func TestEveryRefusalForEveryClient(t *testing.T) {
@@ -47,13 +51,13 @@ func TestEveryRefusalForEveryClient(t *testing.T) {
 		"another scheme":          {"login", "Basic YTpi", 401, "16", "", ""},
 		"an old login":            {"login", old, 401, "16", "step-up", olderLogin},
 		"a laptop never seen":     {"device", old, 403, "7", "device-unknown", ""},
-		"of the future, 20 s":     {"login", loggedIn(now + 20), 401, "16", "identity-doubted", wrongToken},
 		"of the future, a day":    {"login", loggedIn(now + 86400), 401, "16", "identity-doubted", wrongToken},
 		"of the end of numbers":   {"login", loggedIn(uint64(1) << 62), 401, "16", "identity-doubted", wrongToken},
 		"of the future, in text":  {"login", loggedIn(fmt.Sprint(now + 60)), 401, "16", "identity-doubted", wrongToken},
 		"past maxAge by a second": {"login", loggedIn(now - 901), 401, "16", "step-up", olderLogin},
 		"before 1970":             {"login", loggedIn(-1), 401, "16", "", ""},
 		"at no time":              {"login", loggedIn(nil), 401, "16", "", ""},
+		"of the future, 20 s":     {"login", soonToCome, 401, "16", "identity-doubted", wrongToken},
 	}
 	for name, c := range cases {
 		for _, http1 := range []bool{true, false} {
@@ -62,7 +66,11 @@ func TestEveryRefusalForEveryClient(t *testing.T) {
 				if kind == "gRPC" && http1 {
 					continue // there is none
 				}
-				got := refusedAs(t, p, laptop, &c, kind, contentType, http1)
+				asked := c
+				if c.authorization == soonToCome {
+					asked.authorization = loggedIn(time.Now().Unix() + 20)
+				}
+				got := refusedAs(t, p, laptop, &asked, kind, contentType, http1)
 				if got != "" {
 					t.Errorf("%s, %s, HTTP/1 %t: %s", name, kind, http1, got)
 				}
