@@ -44,8 +44,8 @@ func replaceOnce(t *testing.T, text, old, replacement string) string {
 	return strings.Replace(text, old, replacement, 1)
 }
 
-// ownEnvoy runs an Envoy with the README's own configuration, changed only in places and ports, before a running tiergate.
-// It returns the listener's address.
+// ownEnvoy runs an Envoy with the README's own configuration, changed only in places, ports and patience, before a running
+// tiergate: a busy machine may take longer than 250 ms, which says nothing about answers. It returns the listener's address.
 func ownEnvoy(t *testing.T, s *stage.Stage, change func(string) string) string {
 	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +62,7 @@ func ownEnvoy(t *testing.T, s *stage.Stage, change func(string) string) string {
 	text = replaceOnce(t, text, "port_value: 8443", "port_value: "+port)
 	text = replaceOnce(t, text, "port_value: 8080", fmt.Sprintf("port_value: %d", app.Listener.Addr().(*net.TCPAddr).Port))
 	text = replaceOnce(t, text, "/run/tiergate/authz.sock", s.Path("run", "authz.sock"))
+	text = replaceOnce(t, text, "cluster_name: tiergate}, timeout: 0.25s}", "cluster_name: tiergate}, timeout: 2s}")
 	text = strings.ReplaceAll(text, "pki/", s.Path("pki")+"/")
 	file := filepath.Join(t.TempDir(), "envoy.yaml")
 	if err := os.WriteFile(file, []byte(change(text)), 0o600); err != nil {
