@@ -93,8 +93,8 @@ func TestRealProviderStepUp(t *testing.T) {
 	console.Token = first.Access
 	wantAnswer(t, s, "the weaker token beside it", console, 401, "step-up")
 
-	// The provider takes this login to be fifteen minutes old but for four seconds.
-	const left = 4 * time.Second
+	// The provider takes this login to be fifteen minutes old but for ten seconds.
+	const left = 10 * time.Second
 	began, other := time.Now(), s.Provider.Browser()
 	aged := login(t, other, oidc.Login{Method: oidc.ByKey, ACR: "phr", Age: 15*time.Minute - left})
 	console.Token = aged.Access
