@@ -62,7 +62,7 @@ func TestBringYourOwnSettings(t *testing.T) {
 		k := sidecarOf(t, s, folder)
 		k.prepare(t)
 		settings := settingsOf(t, k)
-		out, err := exec.CommandContext(soon(t, 10*time.Second), binaries.Tiergate, "policy", "check", settings.Policy.Dir,
+		out, err := exec.CommandContext(soon(t, 30*time.Second), binaries.Tiergate, "policy", "check", settings.Policy.Dir,
 			"--config", k.root+"/etc/tiergate/settings/settings.yaml").CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", folder, err, out)
@@ -138,7 +138,7 @@ func TestBringYourOwnBootstrap(t *testing.T) {
 			t.Fatal(err)
 		}
 		args := append([]string{"envoy", "bootstrap", "--config", file}, strings.Fields(flags)...)
-		out, err := exec.CommandContext(soon(t, 10*time.Second), binaries.Tiergate, args...).CombinedOutput()
+		out, err := exec.CommandContext(soon(t, 30*time.Second), binaries.Tiergate, args...).CombinedOutput()
 		if err != nil || string(out) != bootstrap {
 			t.Errorf("%v: printed is another bootstrap than tiergate %s writes:\n%s", err, strings.Join(args, " "), out)
 		}
@@ -153,7 +153,7 @@ func validateEnvoy(t *testing.T, configuration string) {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(soon(t, 20*time.Second), programsHere(t).Envoy, "--mode", "validate", "--log-level", "error", "-c", file).CombinedOutput()
+	out, err := exec.CommandContext(soon(t, time.Minute), programsHere(t).Envoy, "--mode", "validate", "--log-level", "error", "-c", file).CombinedOutput()
 	if err != nil {
 		t.Errorf("Envoy refuses it: %v\n%s", err, out)
 	}

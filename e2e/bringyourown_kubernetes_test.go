@@ -87,6 +87,7 @@ func newCluster(t *testing.T) *cluster {
 	c.edge.moved, c.ingest.moved = valkeySettings(socket), valkeySettings(socket)
 	c.edge.moved["0.0.0.0:8443"], c.edge.moved["0.0.0.0:9464"] = c.address, c.probes
 	c.edge.moved["127.0.0.1:8080"] = app.Listener.Addr().String()
+	c.edge.moved["envoy:\n  listeners:\n"] = "envoy:\n  checkTimeout: 2s\n  listeners:\n" // the machine may be busy
 	c.ingest.moved["0.0.0.0:8090"], c.ingest.moved["0.0.0.0:9465"] = webhooks, freeport.For(t)
 	s.Sender.URL = "http://" + webhooks + "/v1/sources/" + stage.SourceName
 	for _, k := range []*kubelet{c.edge, c.ingest} {
@@ -161,7 +162,7 @@ func (c *cluster) run(t *testing.T) {
 	envoy.Ready = func(ctx context.Context) error { return reachable(ctx, "tcp", c.address) }
 	c.start(t, tiergate)
 	c.start(t, envoy)
-	for ctx := soon(t, 10*time.Second); probePasses(c.probes, "/readyz")(ctx) != nil; time.Sleep(5 * time.Millisecond) {
+	for ctx := soon(t, 30*time.Second); probePasses(c.probes, "/readyz")(ctx) != nil; time.Sleep(5 * time.Millisecond) {
 		if ctx.Err() != nil {
 			t.Fatal("the sidecar is never ready")
 		}
@@ -172,7 +173,7 @@ func (c *cluster) eventually(t *testing.T, r stage.Request, status int, reason s
 	t.Helper()
 	r.Address = c.address
 	var last stage.Answer
-	for ctx := soon(t, 15*time.Second); ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	for ctx := soon(t, 30*time.Second); ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		if last = c.paper.Ask(ctx, r); last.Status == status && last.Reason() == reason {
 			return
 		}
@@ -191,12 +192,12 @@ func TestBringYourOwnKubernetes(t *testing.T) {
 	deploy := stage.Request{As: "deployer", Method: "POST", Host: stage.PortalHost, Path: "/deploy/x", Address: c.address,
 		Header: http.Header{"X-Tiergate-Subject": {"forged"}}}
 	c.eventually(t, deploy, http.StatusOK, "")
-	if saw := c.paper.Ask(soon(t, 5*time.Second), deploy).Header.Get("Saw-Subject"); saw != "spiffe://acme.example/ns/ci/sa/deployer" {
+	if saw := c.paper.Ask(soon(t, 20*time.Second), deploy).Header.Get("Saw-Subject"); saw != "spiffe://acme.example/ns/ci/sa/deployer" {
 		t.Errorf("the application saw the subject %q", saw)
 	}
 	portal := stage.Request{As: "ana", Host: stage.PortalHost, Path: "/"}
 	c.eventually(t, portal, http.StatusForbidden, "device-unknown")
-	if receipt, err := c.paper.Report(soon(t, 5*time.Second), "ana-laptop", healthy); err != nil || receipt.Status != http.StatusAccepted {
+	if receipt, err := c.paper.Report(soon(t, 20*time.Second), "ana-laptop", healthy); err != nil || receipt.Status != http.StatusAccepted {
 		t.Fatalf("the webhook was answered %d: %v", receipt.Status, err)
 	}
 	c.eventually(t, portal, http.StatusOK, "")
@@ -225,14 +226,14 @@ func (c *cluster) refusesUnprepared(t *testing.T) {
 		if strings.Contains(try.prepare, "%") {
 			try.prepare = fmt.Sprintf(try.prepare, c.edge.root)
 		}
-		if out, err := exec.CommandContext(soon(t, 5*time.Second), "/bin/sh", "-ec", try.prepare).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(soon(t, 30*time.Second), "/bin/sh", "-ec", try.prepare).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		path, args, err := c.edge.command(c.edge.container(t, "tiergate"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.CommandContext(soon(t, 5*time.Second), path, args...).CombinedOutput()
+		out, err := exec.CommandContext(soon(t, 30*time.Second), path, args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), try.want) {
 			t.Errorf("after %q: %v, and it does not say %q:\n%s", try.prepare, err, try.want, out)
 		}

@@ -260,7 +260,7 @@ func (k *kubelet) prepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(soon(t, 5*time.Second), path, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(soon(t, 30*time.Second), path, args...).CombinedOutput(); err != nil {
 		t.Fatalf("prepare: %v: %s", err, out)
 	}
 }

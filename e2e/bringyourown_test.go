@@ -204,7 +204,7 @@ func TestWhatOthersDoNotSend(t *testing.T) {
 	t.Cleanup(func() { _ = connection.Close() })
 	client, want := authv3.NewAuthorizationClient(connection), notSentTable(t)
 	for name, request := range notSent {
-		response, err := client.Check(soon(t, 5*time.Second), request(s))
+		response, err := client.Check(soon(t, 20*time.Second), request(s))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
