@@ -42,6 +42,7 @@ func TestUpstreamsKnowWhoCalls(t *testing.T) {
 	v := made(verify.New(verify.Options{Issuer: gatewayName, Audience: "portal",
 		JWKSURL: "http://" + s.Ports.ServeMetrics + "/.well-known/jwks.json"}))(t)
 	standIn(t, s, v)
+	eventually(t, s, stage.Request{As: "ana", Host: stage.PortalHost, Path: "/x"}, http.StatusOK) // the application has its keys
 	forgery := http.Header{"X-Tiergate-Assertion": {forged, "a.b.c"}, "X-Tiergate-Subject": {forged}}
 	for _, http1 := range []bool{true, false} {
 		for _, path := range []string{"/x", "/bare/x"} {
@@ -63,7 +64,7 @@ func TestUpstreamsKnowWhoCalls(t *testing.T) {
 		Certificates: []tls.Certificate{s.Cast.Pairs["envoy"].TLS()}, InsecureSkipVerify: true}}}
 	defer direct.CloseIdleConnections()
 	for _, said := range []string{"", "a.b.c"} {
-		request := made(http.NewRequestWithContext(soon(t, 5*time.Second), http.MethodGet, "https://"+s.Ports.Portal+"/x", http.NoBody))(t)
+		request := made(http.NewRequestWithContext(soon(t, 20*time.Second), http.MethodGet, "https://"+s.Ports.Portal+"/x", http.NoBody))(t)
 		if said != "" {
 			request.Header.Set(verify.Header, said)
 		}

@@ -139,17 +139,18 @@ func TestKeysOverTLSRotate(t *testing.T) {
 	v := made(verify.New(verify.Options{Issuer: gatewayName, Audience: "portal", Roots: devca.Pool(p.s.Cast.Servers),
 		JWKSURL: "https://" + p.listen + "/.well-known/jwks.json"}))(t)
 	standIn(t, p.s, v)
+	eventually(t, p.s, stage.Request{As: "ana", Host: stage.PortalHost, Path: "/x"}, http.StatusOK) // the application has its keys
 	stranger := ca(t, "stranger")
 	const path = "/.well-known/jwks.json"
-	status, first, err := p.kids(soon(t, 5*time.Second), p.s.Cast.Servers, path)
+	status, first, err := p.kids(soon(t, 20*time.Second), p.s.Cast.Servers, path)
 	if err != nil || status != http.StatusOK || len(first) != 2 {
 		t.Fatalf("%d %q %v", status, first, err)
 	}
-	if _, _, err := p.kids(soon(t, 5*time.Second), stranger, path); err == nil {
+	if _, _, err := p.kids(soon(t, 20*time.Second), stranger, path); err == nil {
 		t.Error("who believes another authority is answered")
 	}
 	for _, elsewhere := range []string{"/", "/metrics", "/v1/policy", "/healthz"} {
-		if status, _, err := p.kids(soon(t, 5*time.Second), p.s.Cast.Servers, elsewhere); err != nil || status != http.StatusNotFound {
+		if status, _, err := p.kids(soon(t, 20*time.Second), p.s.Cast.Servers, elsewhere); err != nil || status != http.StatusNotFound {
 			t.Errorf("%s: %d %v", elsewhere, status, err)
 		}
 	}
@@ -164,24 +165,27 @@ func TestKeysOverTLSRotate(t *testing.T) {
 	p.put(t, "current.key", next) // next was published from the start, so it signs at once
 	p.put(t, "next.key", made(os.ReadFile(p.s.Path("secrets", "third.key")))(t))
 	requests := 0
-	for ctx := soon(t, 15*time.Second); p.asked(t) == before; time.Sleep(20 * time.Millisecond) {
+	for ctx := soon(t, 30*time.Second); p.asked(t) == before; time.Sleep(20 * time.Millisecond) {
 		if requests++; ctx.Err() != nil {
 			t.Fatal("the next key never signs")
 		}
 	}
-	_, second, err := p.kids(soon(t, 5*time.Second), p.s.Cast.Servers, path)
+	var second []string
+	for ctx := soon(t, 30*time.Second); len(second) != 3 && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		_, second, err = p.kids(ctx, p.s.Cast.Servers, path) // each file comes into force when it is read
+	}
 	if after := p.asked(t); err != nil || len(second) != 3 || !contained(second, before, after) {
 		t.Errorf("%q after %q, by %s: %v", second, first, after, err)
 	}
 	t.Logf("%d requests were let in while the key changed", requests)
 	p.put(t, "current.key", current[:20]) // half a file
 	p.show(t, stranger)
-	for ctx := soon(t, 10*time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for ctx := soon(t, 30*time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, err = p.kids(ctx, stranger, path); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
-	if _, third, again := p.kids(soon(t, 5*time.Second), stranger, path); err != nil || again != nil || len(third) != 3 {
+	if _, third, again := p.kids(soon(t, 20*time.Second), stranger, path); err != nil || again != nil || len(third) != 3 {
 		t.Errorf("under another certificate, with half a key: %q, %v %v", third, err, again)
 	}
 	if got := p.asked(t); got == before {
@@ -201,7 +205,7 @@ func contained(all []string, these ...string) bool {
 // verifiedSoon waits until the verifier has its keys.
 func verifiedSoon(t *testing.T, v *verify.Verifier, assertion string) (claims verify.Claims, err error) {
 	t.Helper()
-	for ctx := soon(t, 5*time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for ctx := soon(t, 20*time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if claims, err = v.Verify(assertion); err == nil || ctx.Err() != nil {
 			return claims, err
 		}
@@ -235,7 +239,7 @@ func TestAssertionsOverTCP(t *testing.T) {
 			config.Certificates = []tls.Certificate{row.pair.TLS()}
 		}
 		conn := made(grpc.NewClient(p.s.Ports.Authz, grpc.WithTransportCredentials(credentials.NewTLS(config))))(t)
-		response, err := authv3.NewAuthorizationClient(conn).Check(soon(t, 5*time.Second), asks(p.s, "ana-laptop", "ana"))
+		response, err := authv3.NewAuthorizationClient(conn).Check(soon(t, 20*time.Second), asks(p.s, "ana-laptop", "ana"))
 		_ = conn.Close()
 		said := ""
 		for _, h := range response.GetOkResponse().GetHeaders() {
