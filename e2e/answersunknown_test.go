@@ -41,7 +41,7 @@ func TestCouldNotKnowForEveryClient(t *testing.T) {
 	of := func(host string) *ending { return &ending{host: host, pair: laptop, token: token} }
 	until := func(want int, reason string) {
 		t.Helper()
-		for ctx := soon(t, 10*time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for ctx := soon(t, 30*time.Second); ; time.Sleep(10 * time.Millisecond) {
 			code, body, err := of("device").ask(t, p)
 			if code == want && strings.Contains(body, reason) {
 				return
@@ -68,7 +68,7 @@ func TestCouldNotKnowForEveryClient(t *testing.T) {
 		}
 	}
 	nobodyAnswers(t, p, of)
-	if err := p.processes.Restart(soon(t, 20*time.Second), "valkey"); err != nil {
+	if err := p.processes.Restart(soon(t, time.Minute), "valkey"); err != nil {
 		t.Fatal(err)
 	}
 	until(http.StatusForbidden, `"reason":"device-unknown"`)
@@ -79,7 +79,7 @@ func (p *played) onItsOwnValkey(t *testing.T) {
 	t.Helper()
 	socket := p.path("run", "valkey.sock")
 	binaries := made(stage.FindBinaries())(t)
-	if err := p.processes.Start(soon(t, 20*time.Second), stage.Process{Name: "valkey", Path: binaries.Valkey, Log: p.path("logs", "valkey.log"),
+	if err := p.processes.Start(soon(t, time.Minute), stage.Process{Name: "valkey", Path: binaries.Valkey, Log: p.path("logs", "valkey.log"),
 		Args: []string{"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", p.path("store"), "--appendonly", "yes",
 			"--save", "", "--daemonize", "no"},
 		Ready: func(ctx context.Context) error { return reachable(ctx, "unix", socket) }}); err != nil {

@@ -104,7 +104,7 @@ func theBridge(t *testing.T, s *stage.Stage, ca *authority) (address string) {
 			t.Error(err)
 		}
 	})
-	if err := processes.Start(soon(t, 30*time.Second), process); err != nil {
+	if err := processes.Start(soon(t, time.Minute), process); err != nil {
 		t.Fatal(err)
 	}
 	return address

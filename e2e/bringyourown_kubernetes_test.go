@@ -125,7 +125,7 @@ func reachable(ctx context.Context, network, address string) error {
 
 func (c *cluster) start(t *testing.T, p stage.Process) {
 	t.Helper()
-	if err := c.processes.Start(soon(t, 30*time.Second), p); err != nil {
+	if err := c.processes.Start(soon(t, time.Minute), p); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -189,7 +189,7 @@ func TestChurnUnderRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * editEvery) // so that it comes back to another policy than it knew
-		if err := c.p.processes.Restart(soon(t, 20*time.Second), "serve"); err != nil {
+		if err := c.p.processes.Restart(soon(t, time.Minute), "serve"); err != nil {
 			t.Fatal(err)
 		}
 		c.load.backed(t, 10*time.Second)

@@ -13,7 +13,7 @@ import (
 // envoyStatus is what an operator is shown, and the exit status.
 func envoyStatus(t *testing.T, settings string) (out string, exit int) {
 	t.Helper()
-	cmd := exec.CommandContext(soon(t, 5*time.Second), programsHere(t).Tiergate, "envoy", "status", "--config", settings)
+	cmd := exec.CommandContext(soon(t, 30*time.Second), programsHere(t).Tiergate, "envoy", "status", "--config", settings)
 	raw, _ := cmd.CombinedOutput() // the exit status tells
 	return string(raw), cmd.ProcessState.ExitCode()
 }
@@ -36,7 +36,7 @@ func TestEnvoyStatus(t *testing.T) {
 		t.Helper()
 		var out string
 		var got int
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			if out, got = envoyStatus(t, s.Settings()); got == exit && strings.Contains(out, state) {
 				return out
 			}
@@ -61,7 +61,7 @@ func TestEnvoyStatus(t *testing.T) {
 	if err := s.Kill("serve"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restart(soon(t, 20*time.Second), "serve"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "serve"); err != nil {
 		t.Fatal(err)
 	}
 	out := shown("refused", 1)

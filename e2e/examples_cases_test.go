@@ -190,7 +190,7 @@ func (p *played) report(t *testing.T, source string, laptop *devca.Pair, age tim
 // admitted for its facts: asked with a laptop of its own that is reported last, since changes are followed in order.
 func (p *played) settled(t *testing.T, mark *question) {
 	t.Helper()
-	ctx := soon(t, 10*time.Second)
+	ctx := soon(t, time.Minute)
 	for applied := 0; applied != p.sent; time.Sleep(2 * time.Millisecond) {
 		text, err := p.probe(ctx, "/metrics")
 		if err != nil || strings.Contains(text, `result="dead-lettered"`) {

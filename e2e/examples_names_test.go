@@ -48,12 +48,12 @@ func (p *played) statusFor(t *testing.T, l config.Listener, host string, pair tl
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.servers.PEM())
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", l.Address,
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", l.Address,
 		&tls.Config{RootCAs: roots, ServerName: host, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return 0
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
 	answer, err := client.Get("https://" + host + "/admin/x")
 	if err != nil {

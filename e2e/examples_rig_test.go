@@ -326,7 +326,7 @@ func (p *played) start(t *testing.T) {
 		}})
 	for _, process := range list {
 		process.Log = p.path("logs", process.Name+".log")
-		if err := p.processes.Start(soon(t, 30*time.Second), process); err != nil {
+		if err := p.processes.Start(soon(t, time.Minute), process); err != nil {
 			t.Fatal(err)
 		}
 	}

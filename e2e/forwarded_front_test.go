@@ -136,7 +136,7 @@ func (f *front) start(t *testing.T, config, log string) {
 			t.Error(err)
 		}
 	})
-	err := processes.Start(soon(t, 30*time.Second), stage.Process{
+	err := processes.Start(soon(t, time.Minute), stage.Process{
 		Name: "front", Path: programsHere(t).Envoy, Log: log,
 		Args: []string{"-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"},
 		Ready: func(ctx context.Context) error {

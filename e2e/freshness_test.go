@@ -78,7 +78,7 @@ func TestARefreshIsNoLogin(t *testing.T) {
 	if err := s.Kill("serve"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restart(soon(t, 30*time.Second), "serve"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "serve"); err != nil {
 		t.Fatal(err)
 	}
 	last, err := browser.Refresh(soon(t, 10*time.Second), again)

@@ -107,7 +107,7 @@ func (i *isolation) cast() []*caller {
 // untilKnown waits for the MDM's report.
 func (i *isolation) untilKnown() {
 	i.t.Helper()
-	ctx := soon(i.t, 10*time.Second)
+	ctx := soon(i.t, 30*time.Second)
 	for ctx.Err() == nil {
 		answer := i.p.client.Ask(ctx, stage.Request{Address: i.p.settings.Envoy.Listeners[0].Address, Host: "intranet.acme.example",
 			Path: "/x", Pair: i.callers[0].pair, Token: i.callers[0].token})
@@ -310,7 +310,7 @@ func (i *isolation) ownClusters() {
 // isWhatWasMeant: after all that, the running Envoy is still what it was given, by tiergate's own word.
 func (i *isolation) isWhatWasMeant() {
 	i.t.Helper()
-	command := exec.CommandContext(soon(i.t, 30*time.Second), made(stage.FindBinaries())(i.t).Tiergate, "envoy", "diff", "--config",
+	command := exec.CommandContext(soon(i.t, time.Minute), made(stage.FindBinaries())(i.t).Tiergate, "envoy", "diff", "--config",
 		i.p.path("settings.yaml"))
 	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "is what was meant") {
 		i.t.Errorf("envoy diff: %v\n%s", err, out)

@@ -33,7 +33,7 @@ func TestStoreOutage(t *testing.T) {
 	if err != nil || receipt.Status != http.StatusServiceUnavailable {
 		t.Errorf("a webhook without a store was answered %d, %v", receipt.Status, err)
 	}
-	if err := s.Restart(soon(t, 20*time.Second), "valkey"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "valkey"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, s, stranger, http.StatusForbidden)
@@ -48,7 +48,7 @@ func TestIngestIsKilled(t *testing.T) {
 	t.Parallel()
 	s := aCompany(t, stage.StoreRedis)
 	for _, encrypted := range []bool{false, true, false} {
-		until := time.Now().Add(10 * time.Second)
+		until := time.Now().Add(30 * time.Second)
 		for status := 0; status != http.StatusAccepted; { // a sender comes again when a busy store made it wait
 			receipt, err := s.Report(soon(t, 10*time.Second), "ana-laptop", map[string]any{"disk_encryption": encrypted})
 			if status = receipt.Status; err != nil || time.Now().After(until) {
@@ -58,7 +58,7 @@ func TestIngestIsKilled(t *testing.T) {
 		if err := s.Kill("ingest"); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Restart(soon(t, 20*time.Second), "ingest"); err != nil {
+		if err := s.Restart(soon(t, time.Minute), "ingest"); err != nil {
 			t.Fatal(err)
 		}
 		want := http.StatusForbidden
@@ -82,7 +82,7 @@ func TestEnvoyWithoutTiergate(t *testing.T) {
 			t.Errorf("somebody decided: %v", answer.Header)
 		}
 	}
-	if err := s.Restart(soon(t, 20*time.Second), "serve"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "serve"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, s, ask, http.StatusOK)
@@ -102,7 +102,7 @@ func TestSidecarStartsWithoutStore(t *testing.T) {
 		}
 	}
 	ready := make(chan error, 1)
-	go func() { ready <- s.Restart(soon(t, 30*time.Second), "serve") }() // it is not ready before it has read the store once
+	go func() { ready <- s.Restart(soon(t, time.Minute), "serve") }() // it is not ready before it has read the store once
 	began := time.Now()
 	eventually(t, s, workload, http.StatusOK)
 	started := time.Since(began)
@@ -120,7 +120,7 @@ func TestSidecarStartsWithoutStore(t *testing.T) {
 	default:
 	}
 	began = time.Now()
-	if err := s.Restart(soon(t, 20*time.Second), "valkey"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "valkey"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, s, known, http.StatusOK)
@@ -135,7 +135,7 @@ func TestSidecarStartsWithoutStore(t *testing.T) {
 // slower than Envoy is patient.
 func decided(t *testing.T, s *stage.Stage, r stage.Request) stage.Answer {
 	t.Helper()
-	ctx := soon(t, 10*time.Second)
+	ctx := soon(t, 30*time.Second)
 	answer := s.Ask(ctx, r)
 	for answer.DecisionID() == "" && ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond)

@@ -71,7 +71,7 @@ func restartWith(t *testing.T, s *stage.Stage, line string) {
 		err = s.Kill("serve")
 	}
 	if err == nil {
-		err = s.Restart(soon(t, 20*time.Second), "serve")
+		err = s.Restart(soon(t, time.Minute), "serve")
 	}
 	if err == nil {
 		err = os.WriteFile(s.Settings(), settings, 0o600)

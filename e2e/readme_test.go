@@ -78,7 +78,7 @@ func ownEnvoy(t *testing.T, s *stage.Stage, change func(string) string) string {
 			t.Error(err)
 		}
 	})
-	err = processes.Start(soon(t, 30*time.Second), stage.Process{
+	err = processes.Start(soon(t, time.Minute), stage.Process{
 		Name: "envoy", Path: binaries.Envoy, Log: filepath.Join(t.TempDir(), "envoy.log"),
 		Args:  []string{"-c", file, "--use-dynamic-base-id", "--concurrency", "1"},
 		Ready: func(ctx context.Context) error { return dialable(ctx, address) },

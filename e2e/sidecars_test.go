@@ -65,7 +65,7 @@ func newCrew(t *testing.T, n int, edits ...[2]string) *crew {
 		t.Cleanup(func() { _ = conn.Close() })
 		checks := authv3.NewAuthorizationClient(conn)
 		c.checks = append(c.checks, checks)
-		err = s.Processes.Start(soon(t, 20*time.Second), stage.Process{
+		err = s.Processes.Start(soon(t, time.Minute), stage.Process{
 			Name: name, Path: binaries.Tiergate, Args: []string{"serve", "--config", file}, Log: s.Path("logs", name+".log"),
 			Ready: func(ctx context.Context) error {
 				if admitted, err := c.admits(ctx, checks); err != nil || !admitted {

@@ -51,7 +51,7 @@ func staticEnvoy(t *testing.T, s *stage.Stage) map[string]string {
 	if said, err := exec.CommandContext(t.Context(), binaries.Envoy, "--mode", "validate", "-c", config).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	if err := s.Processes.Start(soon(t, 30*time.Second), stage.Process{Name: "static-envoy", Path: binaries.Envoy,
+	if err := s.Processes.Start(soon(t, time.Minute), stage.Process{Name: "static-envoy", Path: binaries.Envoy,
 		Log:  s.Path("logs", "static-envoy.log"),
 		Args: []string{"-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"},
 		Ready: func(ctx context.Context) error {

@@ -100,7 +100,7 @@ func TestBoundTokensOnly(t *testing.T) {
 	if err := s.Kill("serve"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restart(soon(t, 20*time.Second), "serve"); err != nil {
+	if err := s.Restart(soon(t, time.Minute), "serve"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, s, stage.Request{As: "ana", Host: stage.PortalHost, Token: boundToken(t, s, s.Cast.Pairs["ana-laptop"])},

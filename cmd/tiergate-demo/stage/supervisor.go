@@ -32,7 +32,7 @@ type Process struct {
 	Prepare func(ctx context.Context) error
 	// Ready is asked again and again until it returns nil. Nil: ready at once.
 	Ready       func(ctx context.Context) error
-	ReadyWithin time.Duration // default 15 s
+	ReadyWithin time.Duration // default 1 min
 	StopWithin  time.Duration // from SIGTERM to SIGKILL, default 5 s
 }
 
@@ -65,7 +65,7 @@ func NewSupervisor(events Events) *Supervisor { return &Supervisor{events: event
 // and the error holds the last lines that it wrote.
 func (s *Supervisor) Start(ctx context.Context, p Process) error {
 	if p.ReadyWithin == 0 {
-		p.ReadyWithin = 15 * time.Second
+		p.ReadyWithin = time.Minute
 	}
 	if p.StopWithin == 0 {
 		p.StopWithin = 5 * time.Second
