@@ -90,7 +90,7 @@ func (e *edits) run(ctx context.Context) {
 
 // look takes down what is in force if Envoy has all of it.
 func (e *edits) look() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	before, err := e.policy(ctx)
 	if err != nil {

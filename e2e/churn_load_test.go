@@ -34,6 +34,7 @@ type churnLoad struct {
 	sent    atomic.Int64
 	streams atomic.Int64    // that are open
 	turned  [2]atomic.Int64 // on the route that changes its audience too: served by ours, and refused because of the change
+	turns   []*atomic.Int64 // of each who asks steadily: how many requests are over
 
 	mu      sync.Mutex
 	failed  []failure
@@ -89,9 +90,9 @@ func (l *churnLoad) transport(http1, fresh bool) *http.Transport {
 
 // repeat asks steadily; what has begun is waited for.
 func (l *churnLoad) repeat(http1, fresh bool, pause time.Duration, path string, leads func(int) string) {
-	transport := l.transport(http1, fresh)
+	transport, over := l.transport(http1, fresh), l.counted()
 	l.running.Go(func() {
-		for l.ctx.Err() == nil {
+		for ; l.ctx.Err() == nil; over.Add(1) {
 			asked := time.Now()
 			who, status, err := ask(transport, path)
 			answered := time.Now()
@@ -113,9 +114,9 @@ func (l *churnLoad) repeat(http1, fresh bool, pause time.Duration, path string, 
 // turn asks of a route that leads to ours for us, then to theirs for others, and so on: theirs is never reached. While Envoy
 // still leads elsewhere than the policy says, those are refused whom only one of both generations lets in.
 func (l *churnLoad) turn(http1, fresh bool, pause time.Duration) {
-	transport := l.transport(http1, fresh)
+	transport, over := l.transport(http1, fresh), l.counted()
 	l.running.Go(func() {
-		for l.ctx.Err() == nil {
+		for ; l.ctx.Err() == nil; over.Add(1) {
 			who, status, err := ask(transport, "/turns")
 			switch {
 			case status == http.StatusOK && who == "ours":
@@ -158,29 +159,49 @@ func (l *churnLoad) excuse(from, to time.Time) {
 	})
 }
 
-// backed waits until requests are served again, over every connection.
+// counted is a counter for somebody who asks steadily.
+func (l *churnLoad) counted() *atomic.Int64 {
+	l.turns = append(l.turns, &atomic.Int64{})
+	return l.turns[len(l.turns)-1]
+}
+
+// backed waits until requests are served again, over every connection: Envoy has what is in force, and after that everybody who
+// asks steadily has asked, and no request has failed.
 func (l *churnLoad) backed(t *testing.T, within time.Duration) {
 	t.Helper()
-	for began := time.Now(); ; {
-		l.mu.Lock()
-		before := len(l.failed)
-		l.mu.Unlock()
-		time.Sleep(200 * time.Millisecond)
-		l.mu.Lock()
-		after := len(l.failed)
-		l.mu.Unlock()
-		switch {
-		case before == after:
-			return
-		case time.Since(began) > within:
-			t.Fatal("requests still fail")
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := l.c.edits.look()
+		if err == nil {
+			before := l.failures()
+			l.everybodyAsks()
+			if l.failures() == before {
+				return
+			}
+		}
+		if time.Since(began) > within {
+			t.Fatalf("requests still fail, or Envoy has not what is in force: %v", err)
+		}
+	}
+}
+
+func (l *churnLoad) failures() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.failed)
+}
+
+// everybodyAsks waits until each who asks steadily has had a whole request since: the first that ends may have begun before.
+func (l *churnLoad) everybodyAsks() {
+	for _, over := range l.turns {
+		for enough := over.Load() + 2; over.Load() < enough && l.ctx.Err() == nil; {
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }
 
 // ask returns who answered, or what else there was.
 func ask(transport *http.Transport, path string) (who string, status int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+churnHost+path, nil)
 	if err != nil {
@@ -265,7 +286,7 @@ func (l *churnLoad) webSocket() (func() error, func(), error) {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return func() error {
-		if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			return err
 		}
 		return echoed(conn, in)

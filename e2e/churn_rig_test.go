@@ -229,7 +229,7 @@ func askSocket(ctx context.Context, socket, path string) (string, error) {
 // stats are the counters of Envoy whose names match.
 func (c *churn) stats(filter string) map[string]int {
 	c.t.Helper()
-	text, err := askSocket(soon(c.t, 5*time.Second), c.p.path("run", "envoy.sock"), "/stats?filter="+filter)
+	text, err := askSocket(soon(c.t, 20*time.Second), c.p.path("run", "envoy.sock"), "/stats?filter="+filter)
 	if err != nil {
 		c.t.Fatal(err)
 	}

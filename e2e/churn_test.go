@@ -69,7 +69,7 @@ func (c *churn) until(what string, is func() bool) time.Duration {
 	c.t.Helper()
 	began := time.Now()
 	for !is() {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 30*time.Second {
 			c.t.Fatalf("%s: it did not come: %v", what, c.edits.look())
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -147,7 +147,7 @@ func (c *churn) envoyIsContent(before map[string]int) {
 	if len(refused) < 4 {
 		c.t.Errorf("too few counters to prove anything: %v", refused)
 	}
-	metrics := made(c.p.probe(soon(c.t, 5*time.Second), "/metrics"))(c.t)
+	metrics := made(c.p.probe(soon(c.t, 20*time.Second), "/metrics"))(c.t)
 	allowed := 0
 	for _, m := range decisionCount.FindAllStringSubmatch(metrics, -1) {
 		switch n, _ := strconv.Atoi(m[3]); {
@@ -192,7 +192,7 @@ func TestChurnUnderRestart(t *testing.T) {
 		if err := c.p.processes.Restart(soon(t, time.Minute), "serve"); err != nil {
 			t.Fatal(err)
 		}
-		c.load.backed(t, 10*time.Second)
+		c.load.backed(t, 30*time.Second)
 		away = append(away, time.Since(from))
 		c.load.excuse(from, time.Now())
 	}
