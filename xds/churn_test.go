@@ -13,8 +13,10 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/tiergate/tiergate/authz/policy"
 )
@@ -41,10 +43,22 @@ func moved(in Input, to, address string) Input {
 	return in
 }
 
+// authzWaits has Envoy wait longer for a decision than any settings let it: what the test does meanwhile takes its time.
+func authzWaits(t *testing.T, limit time.Duration) func(*resources) {
+	wait := authzHole(func(a *authzv3.ExtAuthz) { a.GetGrpcService().Timeout = durationpb.New(limit) })
+	return func(res *resources) { wait(t, res) }
+}
+
 func TestPolicyChangeDropsNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, newAuthority(t), small(t))
-	r.settled(r.build(r.in))
+	publish := func(in Input) {
+		t.Helper()
+		patient := r.altered(r.build(in), authzWaits(t, time.Minute))
+		r.publishSnapshot(patient)
+		r.settled(patient)
+	}
+	publish(r.in)
 	c := r.client("ingress", ana, true)
 	c.traced("GET", "app.acme.example", "/")
 	modified := r.stat("listener_manager.listener_modified")
@@ -72,8 +86,7 @@ func TestPolicyChangeDropsNothing(t *testing.T) {
 		case err := <-answered:
 			t.Fatalf("change %d: answered without a decision: %v", i, err)
 		}
-		snapshot := r.publish(next)
-		r.settled(snapshot)
+		publish(next)
 		close(decide)
 		if err := <-answered; err != nil {
 			t.Errorf("change %d: the request under way got %v", i, err)
@@ -194,9 +207,12 @@ func (r *rig) refused(kind, name, detail string) {
 		}
 		return fmt.Errorf("%+v", status)
 	})
-	if !r.events.has("nacked " + kind) {
-		r.t.Errorf("no event told of it: %v", r.events)
-	}
+	r.eventually("an event tells of it", func() error { // which it does after Status
+		if !r.events.has("nacked " + kind) {
+			return fmt.Errorf("%v", r.events)
+		}
+		return nil
+	})
 }
 
 func TestControlPlaneRestartChangesNothing(t *testing.T) {

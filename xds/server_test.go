@@ -351,20 +351,27 @@ func TestChurn(t *testing.T) {
 		}
 		steady.answer(steady.receive(), "")
 	}
-	for p.settledOnBy("steady", last) != nil {
-		steady.answer(steady.receive(), "")
-	}
-}
-
-func (p *plane) settledOnBy(id string, s *Snapshot) error {
-	deadline := time.Now().Add(200 * time.Millisecond)
-	for time.Now().Before(deadline) {
+	go steady.follow()
+	p.eventually("steady holds the last", func() error {
 		for _, status := range p.server.Status() {
-			if status.Node == id && status.InSync {
+			if status.Node == "steady" && status.InSync {
 				return nil
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		return fmt.Errorf("%s: %+v", last.Digest(), p.server.Status())
+	})
+}
+
+// follow takes over whatever comes, until the stream ends.
+func (n *node) follow() {
+	for {
+		response, err := n.stream.Recv()
+		if err != nil {
+			return
+		}
+		err = n.stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: response.GetTypeUrl(), ResponseNonce: response.GetNonce()})
+		if err != nil {
+			return
+		}
 	}
-	return fmt.Errorf("%s does not hold %s", id, s.Digest())
 }

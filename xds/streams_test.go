@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -169,13 +170,20 @@ func TestRefusingEverythingEnds(t *testing.T) {
 			t.Error(err)
 		}
 	}, standAfter)
-	time.Sleep(300 * time.Millisecond)
+	nacks := func() int { return strings.Count(p.events.String(), "nacked") }
+	p.eventually("the last refusal is heard", func() error {
+		if n := nacks(); n < 2+standAfter {
+			return fmt.Errorf("%d NACKs", n)
+		}
+		return nil
+	})
+	time.Sleep(300 * time.Millisecond) // in which nothing is to come
 	for _, status := range p.server.Status() {
 		if status.InSync || status.LastError == "" {
 			t.Errorf("status %+v", status)
 		}
 	}
-	if n := strings.Count(p.events.String(), "nacked"); n != 2+standAfter {
+	if n := nacks(); n != 2+standAfter {
 		t.Errorf("%d NACKs: %v", n, p.events)
 	}
 }
@@ -217,11 +225,20 @@ func TestIdleStreamStays(t *testing.T) {
 					if changed == text && c.interval != "30s" {
 						t.Fatal("the bootstrap has no interval of 30s")
 					}
-					return strings.Replace(changed, `timeout: "5s"`, `timeout: "2s"`, 1)
+					return strings.Replace(changed, `timeout: "5s"`, `timeout: "60s"`, 1) // the machine may be busy
 				}
 			})
 			r.settled(r.build(r.in))
-			time.Sleep(c.watched)
+			if c.stays {
+				time.Sleep(c.watched)
+			} else {
+				r.eventually("Envoy is told that it pings too often", func() error {
+					if !r.events.has("disconnected envoy-1") {
+						return errors.New("it stays")
+					}
+					return nil
+				})
+			}
 			if stayed := !r.events.has("disconnected envoy-1"); stayed != c.stays {
 				t.Errorf("the idle stream stayed for %v: %t, want %t", c.watched, stayed, c.stays)
 			}
