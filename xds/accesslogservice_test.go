@@ -34,7 +34,7 @@ func testAccessLogTLS(t *testing.T, r *rig) {
 		if got, want := listenerVersions(t, snapshot), listenerVersions(t, before); got != want {
 			t.Error("the listeners changed with the service's address")
 		}
-		client, deadline := r.client("ingress", ana, true), time.Now().Add(10*time.Second)
+		client, deadline := r.client("ingress", ana, true), time.Now().Add(30*time.Second)
 		for told := false; !told && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			client.do("GET", "app.acme.example", "/over-tls", nil)
 			_, err := service.of("/over-tls")

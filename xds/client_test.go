@@ -41,7 +41,7 @@ func (r *rig) clientWith(listener string, config *tls.Config, http2 bool) *clien
 	}
 	r.t.Cleanup(transport.CloseIdleConnections)
 	return &client{t: r.t, address: address, config: config, http: &http.Client{
-		Transport: transport, Timeout: 5 * time.Second,
+		Transport: transport, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -95,7 +95,7 @@ func (c *client) raw(request string) int {
 		c.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := conn.Write([]byte(request)); err != nil {
 		c.t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestEnvoyStreams(t *testing.T) { //nolint:tparallel // its subtests share o
 }
 
 func testUnaryCall(t *testing.T, r *rig) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), mostUnary)
 	defer cancel()
 	var header, trailer metadata.MD
 	got, err := r.grpcClient("ingress", ana).UnaryCall(ctx, &testgrpc.SimpleRequest{Payload: payload("hello")},
@@ -133,7 +133,7 @@ func testForgottenDeadline(t *testing.T, r *rig) {
 		}
 		response.Body.Close()
 		took := time.Since(began)
-		if got := response.Header.Get("Grpc-Status"); got != "4" || took < 250*time.Millisecond || took > 3*time.Second {
+		if got := response.Header.Get("Grpc-Status"); got != "4" || took < 250*time.Millisecond || took > 15*time.Second {
 			t.Errorf("status %q after %v, want 4 at 300 ms", got, took)
 		}
 	}
@@ -218,7 +218,7 @@ func (c *client) extendedConnect(host, path, protocol string) (*h2stream, string
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(conn, http2.ClientPreface)
 	framer := http2.NewFramer(conn, conn)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -97,7 +97,7 @@ func framed(t *testing.T, c *client, fields [][2]string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	block := &blockWriter{}
 	encoder := hpack.NewEncoder(block)
 	for _, f := range fields {

@@ -246,7 +246,7 @@ func (r *rig) startEnvoy() {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", adminSocket)
 	}}
-	r.admin = &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	r.admin = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	t.Cleanup(transport.CloseIdleConnections)
 	r.eventually("Envoy is ready", func() error {
 		ready, err := r.adminGet("/ready")
@@ -302,7 +302,7 @@ func (r *rig) stat(name string) int {
 func (r *rig) eventually(what string, probe func() error) {
 	r.t.Helper()
 	var err error
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if err = probe(); err == nil {
 			return
 		}

@@ -95,6 +95,9 @@ func tlsServer(t *testing.T, a *authority, certificate tls.Certificate, handler 
 	return server.Listener.Addr().String()
 }
 
+// mostUnary is the deadline that a client says which has one.
+const mostUnary = 30 * time.Second
+
 // echoing is a gRPC service that says what it was told.
 type echoing struct {
 	testgrpc.UnimplementedTestServiceServer
@@ -104,7 +107,7 @@ type echoing struct {
 func (e echoing) UnaryCall(ctx context.Context, in *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
 	deadline := "none"
 	if at, ok := ctx.Deadline(); ok {
-		deadline = fmt.Sprint(time.Until(at) > 0 && time.Until(at) <= 5*time.Second)
+		deadline = fmt.Sprint(time.Until(at) > 0 && time.Until(at) <= mostUnary)
 	}
 	sent, _ := metadata.FromIncomingContext(ctx)
 	grpc.SetHeader(ctx, metadata.Pairs("x-deadline", deadline, "x-subject", fmt.Sprint(sent.Get("x-tiergate-subject"))))
@@ -214,7 +217,7 @@ func (c *client) dialWebSocket(host, path string) (*socket, int) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(15 * time.Second))
+	conn.SetDeadline(time.Now().Add(2 * time.Minute)) // longer than any test speaks
 	fmt.Fprintf(conn, handshake, path, host)
 	s := &socket{conn: conn, reader: bufio.NewReader(conn)}
 	response, err := http.ReadResponse(s.reader, nil)

@@ -120,7 +120,7 @@ func (r *rig) publish() {
 // inSync waits until the one Envoy holds all that is published.
 func (r *rig) inSync() {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if status := r.server.Status(); len(status) == 1 && status[0].InSync {
 			return
 		}
