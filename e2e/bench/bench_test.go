@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -73,10 +74,10 @@ func TestTheRealParts(t *testing.T) {
 	for measure := 250 * time.Millisecond; ; measure *= 4 { // on a loaded machine nobody may be served for as long
 		clear(measured)
 		err := f.rounds(t.Context(), 2, asked, measure, measured)
-		if err == nil {
+		if err == nil && (enough(measured) || measure > time.Second) {
 			break
 		}
-		if measure > time.Second || !strings.Contains(err.Error(), "not one request was answered") {
+		if err != nil && (measure > time.Second || !strings.Contains(err.Error(), "not one request was answered")) {
 			t.Fatal(err)
 		}
 	}
@@ -85,13 +86,13 @@ func TestTheRealParts(t *testing.T) {
 		f.printShape(&out, how, measured[how.name])
 		for _, key := range []string{"a", "b", "c", "e"} {
 			for _, one := range measured[how.name][key] {
-				if one.Requests < 10 || cpuMicros(one) <= 0 || one.resident < 5e6 {
+				if one.Requests < leastRequests || cpuMicros(one) <= 0 || one.resident < 5e6 {
 					t.Errorf("(%s) at %s: %+v", key, how.name, one)
 				}
 			}
 		}
 	}
-	if err := f.throughEnvoy(t.Context(), &out, options{rounds: 1, measure: 100 * time.Millisecond}, site); err != nil {
+	if err := f.throughEnvoy(t.Context(), &out, options{rounds: 1, measure: time.Second}, site); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"2×16, closed loop", "(a) AlwaysOK", "(c) tiergate", "no ext_authz", "only the headers it reads"} {
@@ -100,6 +101,20 @@ func TestTheRealParts(t *testing.T) {
 		}
 	}
 	testLies(t, f, site)
+}
+
+// leastRequests is of how many something can be told.
+const leastRequests = 10
+
+func enough(measured samples) bool {
+	for _, servers := range measured {
+		for _, all := range servers {
+			if slices.ContainsFunc(all, func(one sample) bool { return one.Requests < leastRequests }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // testLies: a server that admits everything cannot stand for one that decides, and one that is gone is an error.
@@ -168,12 +183,16 @@ func TestMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for began := time.Now(); time.Since(began) < 30*time.Millisecond; {
-		_ = math.Sqrt(float64(began.Nanosecond()))
+	later, began := busy, time.Now() // how much of a time this process gets is the machine's to say
+	for later-busy < 5*time.Millisecond && time.Since(began) < time.Minute && err == nil {
+		for range 1_000_000 {
+			_ = math.Sqrt(float64(began.Nanosecond()))
+		}
+		later, err = cpuTime(os.Getpid())
 	}
-	later, err := cpuTime(os.Getpid())
-	if spent := later - busy; err != nil || spent < 5*time.Millisecond || spent > 5*time.Second {
-		t.Errorf("30 ms of work are %v: %v", spent, err)
+	most := time.Duration(runtime.NumCPU())*time.Since(began) + time.Second
+	if spent := later - busy; err != nil || spent < 5*time.Millisecond || spent > most {
+		t.Errorf("some work of %v is %v: %v", time.Since(began), spent, err)
 	}
 	if all, anonymous, err := resident(os.Getpid()); err != nil || anonymous < 1e6 || all < anonymous {
 		t.Errorf("%d bytes, %d anonymous: %v", all, anonymous, err)
@@ -202,7 +221,11 @@ func TestABusyProcessIsNotSettled(t *testing.T) {
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := settle(ctx, busy.Process.Pid); !errors.Is(err, context.DeadlineExceeded) {
+	var err error
+	for tries := 0; err == nil && tries < 10; tries++ { // one that gets no core for a while looks like one at rest
+		err = settle(ctx, busy.Process.Pid)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a busy process: %v", err)
 	}
 }
@@ -252,7 +275,7 @@ func TestTargetsSayWhatIsNotReached(t *testing.T) {
 func TestAFleetThatCannotStart(t *testing.T) {
 	t.Parallel()
 	f := testFleet(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := f.add(ctx, &server{key: "x"}, stage.Process{Path: f.self, Args: []string{"serve", "nothing", "s"},
 		Ready: func(context.Context) error { return errors.New("not yet") }})

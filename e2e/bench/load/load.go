@@ -119,6 +119,12 @@ func (w *watch) wait(d time.Duration) error {
 		w.phase.Store(phaseOver)
 		return err
 	case <-timer.C:
+	}
+	select { // both may have been there
+	case err := <-w.fault:
+		w.phase.Store(phaseOver)
+		return err
+	default:
 		return nil
 	}
 }
