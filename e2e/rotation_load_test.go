@@ -118,7 +118,7 @@ func (l *rotationLoad) check(t *testing.T, issued *issuedCount, renewals int) {
 
 // askOnce tells what was wrong with the answer.
 func askOnce(client *stage.Workload, http1, anew bool) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	ask := client.Ask
 	if anew {
@@ -163,7 +163,7 @@ func (c *checkClient) check() string {
 			return err.Error()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	response, err := authv3.NewAuthorizationClient(c.connection).Check(ctx, &authv3.CheckRequest{
 		Attributes: &authv3.AttributeContext{Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{}},

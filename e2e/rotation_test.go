@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	rotationTTL = 10 * time.Second
+	rotationTTL = 20 * time.Second // so that an agent that is gone for a while leaves a busy machine some seconds to renew
 	agentGone   = 4 * time.Second
-	// rotationTakes at most: until a renewal, and until what the old CA had signed by then has ended.
-	rotationTakes = 12 * time.Second
+	// rotationTakes at most: until a renewal that is some seconds away, and until what the old CA had signed by then has ended.
+	rotationTakes = 26 * time.Second
 )
 
 // rotationLasts is short in `make test`; `make prove` says TIERGATE_ROTATION=5m.
@@ -33,7 +33,7 @@ func rotationLasts(t *testing.T) time.Duration {
 	return d
 }
 
-// TestRotationUnderLoad: certificates of ten seconds for clients, Envoy, tiergate and upstreams; an agent that is gone for
+// TestRotationUnderLoad: certificates of twenty seconds for clients, Envoy, tiergate and upstreams; an agent that is gone for
 // four; a CA that is replaced meanwhile. Of clients that renew in time, no request is lost; one that does not is refused,
 // and so is whoever shows what the old CA has signed.
 func TestRotationUnderLoad(t *testing.T) {
@@ -119,15 +119,19 @@ func rotatingCompany(t *testing.T, issued *issuedCount) *stage.Stage {
 	return s
 }
 
-// rotateOnce replaces the CA: published a second before a renewal, it signs from then on. Right after that renewal the
-// agent is taken away; when it is back there is a second until the next one.
+// rotateOnce replaces the CA: published some seconds before a renewal, it signs from then on. Right after that renewal the
+// agent is taken away; when it is back there are some seconds until the next one.
 func rotateOnce(t *testing.T, s *stage.Stage) {
 	t.Helper()
-	ctx := soon(t, time.Minute)
-	time.Sleep(time.Until(s.Agent.NextRenewal().Add(-time.Second)))
+	const known, signs = 4 * time.Second, 300 * time.Millisecond // before the renewal
+	ctx := soon(t, 2*time.Minute)
+	if next := s.Agent.NextRenewal(); time.Until(next) < known { // too soon for all to know the new one by then
+		time.Sleep(time.Until(next.Add(500 * time.Millisecond)))
+	}
+	time.Sleep(time.Until(s.Agent.NextRenewal().Add(-known)))
 	rotated := make(chan error, 1)
-	go func() { rotated <- s.Agent.RotateCA(ctx, stage.TrustDomain, 700*time.Millisecond) }()
-	time.Sleep(1300 * time.Millisecond)
+	go func() { rotated <- s.Agent.RotateCA(ctx, stage.TrustDomain, known-signs) }()
+	time.Sleep(known + signs)
 	if err := s.Agent.Stop(); err != nil {
 		t.Error(err)
 	}
