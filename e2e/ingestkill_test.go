@@ -123,7 +123,7 @@ func fromEnv(t *testing.T, name string, otherwise int) int {
 func TestReceiverIsKilled(t *testing.T) {
 	t.Parallel()
 	n, kills := fromEnv(t, "TIERGATE_DELIVERIES", 1000), fromEnv(t, "TIERGATE_KILLS", 3)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*30*time.Millisecond+30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*30*time.Millisecond+2*time.Minute)
 	defer cancel()
 	m := newMortal(t)
 	m.start(t)

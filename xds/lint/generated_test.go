@@ -206,7 +206,7 @@ func running(t *testing.T, dir string, snapshot *xds.Snapshot) *http.Client {
 		return new(net.Dialer).DialContext(ctx, "unix", admin)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
 }
 
 func dumpOf(client *http.Client) ([]byte, error) {
@@ -232,7 +232,7 @@ func TestRunningEnvoyIsClean(t *testing.T) {
 	}
 	client := running(t, dir, snapshot)
 	var why string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		raw, err := dumpOf(client)
 		if err != nil {
 			why = err.Error()
