@@ -19,7 +19,7 @@ func TestStory(t *testing.T) {
 	for _, store := range []string{stage.StoreRedis, stage.StoreEmbedded} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			out, err := exec.CommandContext(soon(t, 2*time.Minute), binaries.Demo, "-exit", "-store="+store).CombinedOutput()
+			out, err := exec.CommandContext(soon(t, 8*time.Minute), binaries.Demo, "-exit", "-store="+store).CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "Every answer is what the story tells.") {
 				t.Errorf("%v\n%s", err, out)
 			}

@@ -255,19 +255,27 @@ func TestRestartWithAnotherPolicyDropsNothing(t *testing.T) {
 			}
 		})
 	}
-	const restarts = 8
+	const restarts, enough = 8, 5
 	for i := range restarts {
 		r.stopXDS()
 		r.startXDS()
 		to := fmt.Sprintf("app-%d", i)
 		r.in = moved(r.in, to, plainUpstream(t, to))
 		r.settled(r.publish(r.in))
+		r.eventually("requests go on", func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if requests < enough*(i+1) {
+				return fmt.Errorf("%d after %d restarts", requests, i+1)
+			}
+			return nil
+		})
 		time.Sleep(100 * time.Millisecond)
 	}
 	close(stop)
 	done.Wait()
 	t.Logf("%d requests over %d restarts with another policy, %d failed", requests, restarts, len(failures))
-	if len(failures) > 0 || requests < 5*restarts {
+	if len(failures) > 0 || requests < enough*restarts {
 		t.Errorf("%d of %d requests failed: %.5v", len(failures), requests, failures)
 	}
 	r.eventually("what was before the restart is taken away", func() error {

@@ -33,7 +33,7 @@ type Process struct {
 	// Ready is asked again and again until it returns nil. Nil: ready at once.
 	Ready       func(ctx context.Context) error
 	ReadyWithin time.Duration // default 1 min
-	StopWithin  time.Duration // from SIGTERM to SIGKILL, default 5 s
+	StopWithin  time.Duration // from SIGTERM to SIGKILL, default 20 s
 }
 
 // Supervisor runs child processes, each in a session of its own. Its methods may be called concurrently.
@@ -68,7 +68,7 @@ func (s *Supervisor) Start(ctx context.Context, p Process) error {
 		p.ReadyWithin = time.Minute
 	}
 	if p.StopWithin == 0 {
-		p.StopWithin = 5 * time.Second
+		p.StopWithin = 20 * time.Second
 	}
 	if s.running(p.Name) != nil {
 		return fmt.Errorf("%s is already running", p.Name)
