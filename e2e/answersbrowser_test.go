@@ -151,9 +151,9 @@ func overHTTP(t *testing.T, l *laptops, page shown, language string) {
 			return (&net.Dialer{}).DialContext(ctx, network, to)
 		}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Jar: made(cookiejar.New(nil))(t), Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Jar: made(cookiejar.New(nil))(t), Timeout: time.Minute}
 	open := func(method, address string, form url.Values) *http.Response {
-		request := made(http.NewRequestWithContext(soon(t, 10*time.Second), method, address, strings.NewReader(form.Encode())))(t)
+		request := made(http.NewRequestWithContext(soon(t, time.Minute), method, address, strings.NewReader(form.Encode())))(t)
 		request.Header = navigating.Clone()
 		request.Header.Set("Accept-Language", language+";q=0.9, fr;q=0.8")
 		if form != nil {

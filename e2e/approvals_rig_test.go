@@ -80,7 +80,7 @@ func newBureau(t *testing.T) *bureau {
 	governance := b.read("policy/governance.yaml")
 	b.write("policy/governance.yaml", []byte(replaceOnce(t, governance, "approvers: [{issuer: corp, user: cho@acme.example}]", "approvers: "+
 		"[{issuer: corp, user: cho@acme.example}, {certificate: cho@acme.example}, {issuer: corp, user: ana@acme.example}]")))
-	for range 100 {
+	for range 600 {
 		if err = b.provider.Answers(soon(t, 20*time.Second)); err == nil {
 			break
 		}
@@ -132,7 +132,7 @@ func (b *bureau) seal() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for range 100 {
+	for range 600 {
 		if b.raw, err = redisstore.Open(b.t.Context(), redisstore.Options{Address: b.store()}); err == nil {
 			break
 		}

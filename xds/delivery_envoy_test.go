@@ -136,7 +136,7 @@ func TestRefusedAfterRestartStands(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, newAuthority(t), small(t), func(r *rig) {
 				r.sotw = sotw
-				r.tune = func(s *Server) { s.firstRetry = 300 * time.Millisecond }
+				r.tune = func(s *Server) { s.firstRetry = time.Second }
 			})
 			good := r.build(r.in)
 			r.settled(good)

@@ -152,7 +152,7 @@ func newRig(t *testing.T, edit func(bootstrap string) string, flags ...string) *
 		served, version := r.server.Serving()
 		return Intent{Resources: served, Version: version, Bootstrap: r.bootstrap()}
 	}})
-	r.watcher.settles = 200 * time.Millisecond
+	r.watcher.settles = 2 * time.Second // for an Envoy on a busy machine
 	return r
 }
 
