@@ -123,8 +123,9 @@ func (e *edge) replays(t *testing.T) {
 		"as a URL": "https://acme.example/phr"} {
 		tried["acr: "+what] = bearer(of("ana", "s4", acr, now))
 	}
-	for what, at := range map[string]any{"in a day": now + 86400, "at the end of numbers": uint64(1) << 63, "past it": json.Number("1e30"), "in text": fmt.Sprint(now),
-		"before 1970": -1, "nowhere": nil, "a list": []int64{now}, "true": true, "too old by a second": now - int64(strongSpan/time.Second) - 1, "in milliseconds": now * 1000} {
+	for what, at := range map[string]any{"in a day": now + 86400, "at the end of numbers": uint64(1) << 63, "past it": json.Number("1e30"),
+		"in text": fmt.Sprint(now), "before 1970": -1, "nowhere": nil, "a list": []int64{now}, "true": true, "in milliseconds": now * 1000,
+		"too old by a second": now - int64(strongSpan/time.Second) - 1} {
 		tried["auth_time: "+what] = bearer(of("ana", "s5", "phr", at))
 	}
 	asked := 0

@@ -159,7 +159,8 @@ func TestRevokedWithoutTheStore(t *testing.T) {
 	if first := time.Since(blocked); first < stale {
 		t.Errorf("refused after %s already", first)
 	}
-	t.Logf("the store out of reach: 202 -> 503 at each of %d sidecars, of which %s are revocationsStale: %s", len(c.checks), stale, figures(t, took))
+	t.Logf("the store out of reach: 202 -> 503 at each of %d sidecars, of which %s are revocationsStale: %s", len(c.checks), stale,
+		figures(t, took))
 	c.gate.open()
 	t.Logf("the store back -> 401: %s", figures(t, c.until(t, "ana is refused", refusedWith(http.StatusUnauthorized))))
 	c.relogin(t)
