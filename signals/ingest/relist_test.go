@@ -76,7 +76,7 @@ func TestDeliveryAsksForAListing(t *testing.T) {
 	store, d := newMemory(), &diary{}
 	r := losing(t, newVendor(t, "1"), store, d)
 	nudge(t, r, "a", "missed")
-	wait(t, "another listing", d, func() bool { return len(d.have("synced")) == 2 })
+	wait(t, "another listing, and why", d, func() bool { return len(d.have("synced")) == 2 && len(d.have("asked")) == 1 })
 	if got := d.have("asked"); len(got) != 1 || got[0] != "asked toys: something was missed" {
 		t.Error(got)
 	}

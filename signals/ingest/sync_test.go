@@ -56,7 +56,7 @@ func TestSyncFindsSilentRemovalAndReturn(t *testing.T) {
 	if got := gadgetFacts(t, store, "2"); got != healthy {
 		t.Errorf("device 2 is back and %q", got)
 	}
-	mustEmpty(t, store, ingest.KindSyncPage)
+	wait(t, "the end of what was kept of the pages", d, func() bool { return len(store.kind(ingest.KindSyncPage)) == 0 })
 }
 
 // While pages are read, a device that goes moves the others forward, and one of them can slip through between two pages.
