@@ -57,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) signals.Store, hooks Hooks) {
 
 // patience is how long the suite waits for what must come; silence is how long it listens for what must not.
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	silence  = 150 * time.Millisecond
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func runWatch(t *testing.T, open func(t *testing.T) signals.Store) {
 // something.
 func zeroCursor(t *testing.T, s signals.Store) {
 	put(t, s, posture("before", 1), 0)
-	l := watchPostures(t, s, "")
+	l, began := watchPostures(t, s, ""), time.Now()
 	for revision := signals.Revision(1); ; revision++ {
 		put(t, s, posture("after", revision), revision-1)
 		select {
@@ -73,7 +74,7 @@ func zeroCursor(t *testing.T, s signals.Store) {
 			return
 		case <-time.After(5 * time.Millisecond):
 		}
-		if revision > 1000 {
+		if time.Since(began) > patience {
 			t.Fatal("nothing was heard")
 		}
 	}
@@ -182,17 +183,31 @@ func contextEndsWatch(t *testing.T, s signals.Store) {
 	nobody := func(signals.Change) error { return errors.New("a change came after the end") }
 	must(t, s.WatchPostures(ended, "", nobody))
 	must(t, s.WatchRecords(ended, "k", "", nobody))
-	for _, l := range []*listening{watchPostures(t, s, ""), watchRecords(t, s, "k", "")} {
-		time.Sleep(20 * time.Millisecond)
-		asked := time.Now()
-		l.stop()
-		if err := l.end(t); err != nil {
-			t.Fatalf("got %v, want nil", err)
+	for _, begin := range []func() *listening{
+		func() *listening { return watchPostures(t, s, "") }, func() *listening { return watchRecords(t, s, "k", "") },
+	} {
+		took := endsAfter(t, begin())
+		for range 9 { // a machine may be busy once, and a store that is slow is so each time
+			if took > time.Second {
+				took = endsAfter(t, begin())
+			}
 		}
-		if took := time.Since(asked); took > time.Second {
+		if took > time.Second {
 			t.Fatalf("it took %v to end", took)
 		}
 	}
+}
+
+// endsAfter is how long a watch goes on when its context has ended.
+func endsAfter(t *testing.T, l *listening) time.Duration {
+	t.Helper()
+	time.Sleep(20 * time.Millisecond)
+	asked := time.Now()
+	l.stop()
+	if err := l.end(t); err != nil {
+		t.Fatalf("got %v, want nil", err)
+	}
+	return time.Since(asked)
 }
 
 func slowWatcher(t *testing.T, s signals.Store) {
@@ -212,17 +227,26 @@ func slowWatcher(t *testing.T, s signals.Store) {
 	}()
 	put(t, s, posture("a", 1), 0)
 	<-entered
-	began := time.Now()
+	var alone, beside []time.Duration // a machine that stands still for a moment delays one write of each
 	for n := signals.Revision(1); n <= 200; n++ {
+		began := time.Now()
 		put(t, s, posture("a", n+1), n)
-	}
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("200 writes took %v beside a watcher that stands still", took)
+		beside = append(beside, time.Since(began))
 	}
 	close(release)
 	stop()
 	if err := <-done; err != nil && !errors.Is(err, signals.ErrGap) {
 		t.Fatal(err)
+	}
+	for n := signals.Revision(1); n <= 200; n++ {
+		began := time.Now()
+		put(t, s, posture("b", n), n-1)
+		alone = append(alone, time.Since(began))
+	}
+	slices.Sort(alone)
+	slices.Sort(beside)
+	if beside[100] > 4*alone[100]+25*time.Millisecond {
+		t.Errorf("a write takes %v beside a watcher that stands still, and %v without", beside[100], alone[100])
 	}
 }
 
