@@ -143,7 +143,7 @@ func TestACL(t *testing.T) {
 	}
 	live.do(t, "ACL", "SETUSER", "sidecar", "on", ">secret", "~tg:{*}:posture*",
 		"-@all", "+getrange", "+exists", "+zrange", "+xrevrange", "+xread", "+auth", "+hello", "+ping")
-	s, err := New(Options{Address: live.socket, Username: "sidecar", Password: "secret"})
+	s, err := New(Options{Address: live.socket, Username: "sidecar", Password: "secret", Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func (s *Store) lane(ctx context.Context, c *side, sp space, seen place, of []in
 // next waits for entries after what was seen, in some shards at once; they must lie on one server. redis.Nil: there were
 // none for a while.
 func (s *Store) next(ctx context.Context, c *side, sp space, seen *place, of []int) ([]redis.XStream, error) {
-	bounded, stop := context.WithTimeout(ctx, watchBlock+watchTimeout)
+	bounded, stop := context.WithTimeout(ctx, s.heard)
 	defer stop()
 	args := make([]string, 0, 2*len(of))
 	for _, shard := range of {

@@ -36,7 +36,10 @@ type Options struct {
 	// WaitReplicas is the number of replicas (0 to 5) that must have synced a write to their append-only files before it
 	// is acknowledged. 0: what a primary that dies had not yet sent to its replicas is lost by the failover.
 	WaitReplicas int
-	Events       Events
+	// Patience is how long a connection and an answer may take at least, of whatever sort the call is. 0: as long as a decision,
+	// a write and a watch each can wait. Who would rather have a late answer than none sets it.
+	Patience time.Duration
+	Events   Events
 }
 
 // Events are called for what an operator may want to see. Each may be nil; they must not block.

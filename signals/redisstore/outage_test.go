@@ -262,3 +262,34 @@ func TestLostTail(t *testing.T) {
 		t.Errorf("after the next write: got %v, want ErrGap", err)
 	}
 }
+
+// TestPatience: with patience a server that stands still for a second is waited for, by every sort of call; a watch goes on.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	live := serve(t)
+	s, err := New(Options{Address: live.socket, Patience: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	cursor := cursorOf(t, s)
+	heard := errors.New("heard")
+	watch := make(chan error, 1)
+	go func() {
+		watch <- s.WatchPostures(context.Background(), cursor, func(signals.Change) error { return heard })
+	}()
+	time.Sleep(50 * time.Millisecond)
+	live.signal(t, syscall.SIGSTOP)
+	time.AfterFunc(2*(watchBlock+watchTimeout), func() { _ = live.cmd.Process.Signal(syscall.SIGCONT) })
+	hasty, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if _, err := s.Posture(hasty, "a"); !errors.Is(err, signals.ErrNotFound) {
+		t.Errorf("a read: %v", err)
+	}
+	if err := s.PutPosture(t.Context(), small("a", 1), 0); err != nil {
+		t.Errorf("a write: %v", err)
+	}
+	if err := <-watch; !errors.Is(err, heard) {
+		t.Errorf("the watch ended: %v", err)
+	}
+}

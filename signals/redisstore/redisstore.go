@@ -96,21 +96,22 @@ type Store struct {
 	mu     sync.Mutex
 	closed chan struct{}
 	ended  bool
+	// heard is how long the server may take to answer a watch: that there is nothing, too.
+	heard time.Duration
 }
 
 var _ signals.Store = (*Store)(nil)
 
 // New checks the options and connects to nothing: calls connect when they need to, and again after an outage.
-func New(opts Options) (*Store, error) { return newStore(opts, readTimeout) }
-
-func newStore(opts Options, read time.Duration) (*Store, error) {
+func New(opts Options) (*Store, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	quiet()
-	s := &Store{opts: opts, where: opts.where(), keep: keepChanges, closed: make(chan struct{})}
-	s.reads = newSide(&s.opts, read, maxPosture+1)
-	s.works = newSide(&s.opts, max(read, s.workTimeout()), maxRecord+1)
+	s := &Store{opts: opts, where: opts.where(), keep: keepChanges, closed: make(chan struct{}),
+		heard: watchBlock + max(watchTimeout, opts.Patience)}
+	s.reads = newSide(&s.opts, max(readTimeout, opts.Patience), maxPosture+1)
+	s.works = newSide(&s.opts, max(s.workTimeout(), opts.Patience), maxRecord+1)
 	return s, nil
 }
 

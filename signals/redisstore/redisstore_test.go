@@ -63,7 +63,9 @@ func runSuite(t *testing.T, live fixture, around func(*testing.T, *Store) signal
 	}
 	// What the suite asks is right or wrong, not fast or slow: reads may take as long as writes on a busy machine.
 	bare := func(t *testing.T) *Store {
-		s, err := newStore(live.opts, 5*time.Second)
+		opts := live.opts
+		opts.Patience = patience
+		s, err := New(opts)
 		if err != nil {
 			t.Fatal(err)
 		}

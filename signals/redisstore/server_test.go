@@ -22,7 +22,7 @@ type server struct {
 	port   int // of TCP; 0: none
 	args   []string
 	cmd    *exec.Cmd
-	raw    *redis.Client // with the library's own patience, to look behind the store
+	raw    *redis.Client // to look behind the store
 }
 
 // tool finds a program of the repository's .tools/bin, or of TIERGATE_TOOLS. Without it the test fails: what was
@@ -50,7 +50,7 @@ func serve(t testing.TB, args ...string) *server {
 		t.Fatal(err)
 	}
 	s := &server{dir: dir, socket: filepath.Join(dir, "s"), args: args}
-	s.raw = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, DisableIdentity: true, PoolSize: 4})
+	s.raw = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, DisableIdentity: true, PoolSize: 4, ReadTimeout: time.Minute})
 	t.Cleanup(func() {
 		_ = s.raw.Close()
 		s.kill()
@@ -70,7 +70,7 @@ func (s *server) start(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("unix", s.socket)
 		if err == nil {
 			_, _ = fmt.Fprint(conn, "PING\r\n")
@@ -114,25 +114,28 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
-// open opens it with patience: most of what is asked is right or wrong, and not fast or slow, on a loaded machine too.
+// patience is more than a loaded machine needs: most of what is asked is right or wrong, and not fast or slow.
+const patience = 20 * time.Second
+
+// open opens it with patience.
 func (s *server) open(t testing.TB, change func(*Options)) *Store {
 	t.Helper()
-	return s.openWithin(t, 5*time.Second, change)
+	return s.openWithin(t, patience, change)
 }
 
 // openHasty opens it with the patience of the product.
 func (s *server) openHasty(t testing.TB, change func(*Options)) *Store {
 	t.Helper()
-	return s.openWithin(t, readTimeout, change)
+	return s.openWithin(t, 0, change)
 }
 
-func (s *server) openWithin(t testing.TB, read time.Duration, change func(*Options)) *Store {
+func (s *server) openWithin(t testing.TB, patience time.Duration, change func(*Options)) *Store {
 	t.Helper()
-	opts := Options{Address: s.socket}
+	opts := Options{Address: s.socket, Patience: patience}
 	if change != nil {
 		change(&opts)
 	}
-	store, err := newStore(opts, read)
+	store, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

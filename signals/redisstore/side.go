@@ -45,7 +45,7 @@ func newSide(opts *Options, read time.Duration, bulk int) *side {
 	if len(opts.Sentinels) > 0 {
 		c.dial += sentinelTimeout
 	}
-	c.dial = max(c.dial, min(read, maxDial))
+	c.dial = max(c.dial, min(read, maxDial), opts.Patience)
 	switch {
 	case len(opts.Cluster) > 0:
 		c.cluster = redis.NewClusterClient(c.clusterOptions())
@@ -63,7 +63,7 @@ func (c *side) options(address string) *redis.Options {
 	return &redis.Options{
 		Addr: address, Dialer: c.connect, Username: c.opts.Username, Password: c.opts.Password,
 		Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
-		DialTimeout: c.dial, ReadTimeout: c.read, WriteTimeout: min(c.read, writeTimeout),
+		DialTimeout: c.dial, ReadTimeout: c.read, WriteTimeout: min(c.read, max(writeTimeout, c.opts.Patience)),
 		PoolSize: poolSize, MaxActiveConns: poolSize, PoolTimeout: readTimeout, PipelinePoolSize: -1,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}

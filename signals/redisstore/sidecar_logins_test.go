@@ -17,7 +17,7 @@ func TestALoginIsAsOldAtEverySidecar(t *testing.T) {
 	t.Parallel()
 	live := serve(t)
 	live.do(t, sidecarACL(t)...)
-	patient := authz.LoginOptions{Within: 5 * time.Second}
+	patient := authz.LoginOptions{Within: patience}
 	stores := []*Store{openSidecar(t, live), openSidecar(t, live)}
 	one, other := authz.NewLogins(stores[0], patient), authz.NewLogins(stores[1], patient)
 	start := time.Now().Truncate(time.Second).UTC()

@@ -34,7 +34,7 @@ func sidecarACL(t *testing.T) []any {
 
 func openSidecar(t *testing.T, live *server) *Store {
 	t.Helper()
-	s, err := newStore(Options{Address: live.socket, Username: "sidecar", Password: "secret"}, 5*time.Second)
+	s, err := New(Options{Address: live.socket, Username: "sidecar", Password: "secret", Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestASidecarNotesProofs(t *testing.T) {
 		t.Fatal(err)
 	}
 	live.do(t, sidecarACL(t)...)
-	patient := authz.ReplayOptions{Within: 5 * time.Second}
+	patient := authz.ReplayOptions{Within: patience}
 	stores := []*Store{openSidecar(t, live), openSidecar(t, live)}
 	one, other := authz.NewReplays(stores[0], patient), authz.NewReplays(stores[1], patient)
 	proof := func(i int) token.Once {

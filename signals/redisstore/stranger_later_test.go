@@ -139,7 +139,7 @@ func TestASidecarReadsTheCheckpoint(t *testing.T) {
 	}
 	without[2] = "older"
 	k.live.do(t, without...)
-	older, err := New(Options{Address: k.live.socket, Username: "older", Password: "secret"})
+	older, err := New(Options{Address: k.live.socket, Username: "older", Password: "secret", Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

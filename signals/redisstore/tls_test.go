@@ -59,7 +59,8 @@ func certified(t *testing.T, names ...string) (*x509.CertPool, *tls.Config) {
 // overTheWay: what is written is read and heard, over whatever the options say.
 func overTheWay(t *testing.T, opts Options) {
 	t.Helper()
-	s, err := newStore(opts, time.Second)
+	opts.Patience = patience
+	s, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +98,14 @@ func TestTLS(t *testing.T) {
 		"no such name": {Address: through(t, live, nameless).address(), TLS: trust(roots, "")},
 		"no TLS there": {Address: through(t, live, nil).address(), TLS: trust(roots, "")},
 	} {
-		o.Password = "sesame"
-		s, err := newStore(o, time.Second)
+		if o.Password, o.Patience = "sesame", patience; what == "no TLS there" {
+			o.Patience = time.Second
+		}
+		s, err := New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = fails(t, what, 5*time.Second, func() error { return s.Ping(t.Context()) })
+		err = fails(t, what, patience, func() error { return s.Ping(t.Context()) })
 		if what != "no TLS there" {
 			says(t, err, "caFile", "serverName", o.Address)
 		}

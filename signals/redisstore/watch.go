@@ -114,7 +114,7 @@ func (s *Store) watch(ctx context.Context, sp space, from signals.Cursor, yield 
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	client := newSide(&s.opts, watchBlock+watchTimeout, maxPosture)
+	client := newSide(&s.opts, s.heard, maxPosture)
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	closing := make(chan struct{})
