@@ -1,7 +1,6 @@
 package ingest_test
 
 import (
-	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -13,7 +12,8 @@ import (
 	"github.com/tiergate/tiergate/signals/redisstore"
 )
 
-// valkey starts a real server that syncs every write before it answers, and returns how to open a store on it.
+// valkey starts a real server that syncs every write before it answers, and returns how to open a store on it, with
+// patience: what is asked of it here is right or wrong, and not fast or slow.
 func valkey(t testing.TB) func() *redisstore.Store {
 	t.Helper()
 	tools := os.Getenv("TIERGATE_TOOLS")
@@ -41,9 +41,7 @@ func valkey(t testing.TB) func() *redisstore.Store {
 		return err == nil
 	})
 	return func() *redisstore.Store {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		store, err := redisstore.Open(ctx, redisstore.Options{Address: socket})
+		store, err := redisstore.Open(t.Context(), redisstore.Options{Address: socket, Patience: 20 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func (v *valkey) start(t *testing.T) {
 	if err := v.cmd.Start(); err != nil {
 		t.Fatalf("%v; run make tools, or set TIERGATE_TOOLS", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if v.say("PING") == "+PONG\r\n" {
 			return
 		}
@@ -72,7 +72,7 @@ func (v *valkey) say(command string) string {
 		return err.Error()
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	_, _ = fmt.Fprint(conn, command+"\r\n")
 	answer := make([]byte, 100)
 	n, _ := conn.Read(answer)
@@ -87,9 +87,10 @@ func (v *valkey) kill() {
 	}
 }
 
+// open opens it with patience: what is asked of it here is right or wrong, and not fast or slow.
 func (v *valkey) open(t *testing.T) signals.Store {
 	t.Helper()
-	s, err := redisstore.Open(t.Context(), redisstore.Options{Address: v.socket()})
+	s, err := redisstore.Open(t.Context(), redisstore.Options{Address: v.socket(), Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
