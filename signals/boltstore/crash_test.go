@@ -39,7 +39,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(5*time.Second, func() { _ = child.Process.Kill() })
+		kill := time.AfterFunc(time.Minute, func() { _ = child.Process.Kill() })
 		lines, heard := bufio.NewScanner(out), 0
 		for lines.Scan() {
 			var device string
@@ -108,5 +108,5 @@ func writeForever(t *testing.T, file string) {
 			}
 		}()
 	}
-	time.Sleep(time.Minute)
+	time.Sleep(2 * time.Minute)
 }

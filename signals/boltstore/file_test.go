@@ -72,7 +72,7 @@ func TestOpenRefusesASecondOwner(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Fatalf("got %v", err)
 	}
-	if took := time.Since(began); took > 2*lockWait {
+	if took := time.Since(began); took > lockWait+30*time.Second { // it does not wait for ever; a loaded machine adds to it
 		t.Fatalf("it took %v", took)
 	}
 }
