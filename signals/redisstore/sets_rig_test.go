@@ -222,11 +222,16 @@ func (l *life) push(t *testing.T, set string) int {
 // dealt waits until nothing lies in the inbox.
 func (p *provider) dealt(t *testing.T) {
 	t.Helper()
-	until(t, "an empty inbox", func() bool {
-		lie := 0
-		_, err := p.sealed().EachRecord(t.Context(), ingest.KindInbox, func(signals.Record) error { lie++; return nil })
-		return err == nil && lie == 0
-	})
+	until(t, "an empty inbox", func() bool { return p.waiting(t) == 0 })
+}
+
+// waiting is how many lie in the inbox.
+func (p *provider) waiting(t *testing.T) (lie int) {
+	t.Helper()
+	if _, err := p.sealed().EachRecord(t.Context(), ingest.KindInbox, func(signals.Record) error { lie++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return lie
 }
 
 // sidecar follows what has ended as `serve` does, and tells whether a user's login of before counts.

@@ -56,15 +56,18 @@ func (p *provider) dieAt(t *testing.T, user string, n int, polled, lost bool) (r
 	promised := false
 	if polled {
 		p.do(func() { p.sets[user] = set })
-		for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end) && !store.dead(); {
-			time.Sleep(time.Millisecond)
-		}
-		p.do(func() { p.deaf = true }) // whoever is dead says nothing more
 	} else {
 		promised = first.push(t, set) == http.StatusAccepted
-		for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end) && !store.dead(); {
-			time.Sleep(time.Millisecond)
-		}
+	}
+	until(t, "it has died, or the SET is dealt with", func() (done bool) {
+		p.do(func() { done = promised || p.acked[user] })
+		return store.dead() || done && p.waiting(t) == 0
+	})
+	for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end) && !store.dead(); {
+		time.Sleep(time.Millisecond)
+	}
+	if polled {
+		p.do(func() { p.deaf = true }) // whoever is dead says nothing more
 	}
 	first.end()
 	p.do(func() { p.deaf = false })
