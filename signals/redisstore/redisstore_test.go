@@ -22,8 +22,19 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil { // those that are parallel wait for servers, not for processors
 		panic(err)
 	}
-	// The library dials once a second, in a goroutine that outlives its closed pool by at most that second.
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(settled{m})
+}
+
+// settled ends when nothing goes on any more that must end: where a server was away the library dials once a second, in a
+// goroutine that outlives its closed pool by at most that second, and goleak waits for half of one.
+type settled struct{ *testing.M }
+
+func (m settled) Run() int {
+	code := m.M.Run()
+	for end := time.Now().Add(10 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return code
 }
 
 // fixture is a real installation of one of the three shapes.
