@@ -90,7 +90,7 @@ func startCluster(t testing.TB, replicas bool, front *tls.Config, args ...string
 			eventually(t, "a replica in sync", func() error { return synced(node) })
 		}
 	}
-	c.raw = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addresses(), DisableIdentity: true})
+	c.raw = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addresses(), DisableIdentity: true, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = c.raw.Close() })
 	return c
 }
@@ -106,7 +106,7 @@ func synced(node *server) error {
 
 func (c *cluster) await(t testing.TB, what string, holds func(*server) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		good := 0
 		for _, node := range c.nodes {
 			if node.cmd == nil || holds(node) {
@@ -167,7 +167,7 @@ func (c *cluster) restart(t testing.TB) {
 // holder returns the number of the node that has a shard.
 func (c *cluster) holder(t testing.TB, shard int) int {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for i, node := range c.nodes { // on a loaded machine one may take another for dead, and then nobody has it for a moment
 			err := node.raw.Do(context.Background(), "EXISTS", tag(shard)).Err()
 			if node.cmd != nil && err == nil {

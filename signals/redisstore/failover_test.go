@@ -105,7 +105,7 @@ func (l *load) write(ctx context.Context, device string) {
 func (l *load) recovered(t *testing.T) time.Duration {
 	t.Helper()
 	from := signals.Revision(time.Now().UnixMicro())
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		l.mu.Lock()
 		behind := 0
 		for _, acked := range l.acked {

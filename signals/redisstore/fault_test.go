@@ -23,7 +23,7 @@ func heard(t *testing.T, s *Store, cursor signals.Cursor, device string, revisio
 		t.Fatal(err)
 	}
 	enough := errors.New("heard")
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	err := s.WatchPostures(ctx, cursor, func(c signals.Change) error {
 		if c.Key == device {
@@ -223,7 +223,7 @@ func (c *cluster) move(t testing.TB, shard, to int) {
 	}
 	id := c.nodes[to].do(t, "CLUSTER", "MYID")
 	c.nodes[from].do(t, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", id)
-	for deadline := time.Now().Add(10 * time.Second); c.holder(t, shard) != to; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); c.holder(t, shard) != to; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("shard %d did not move: %v", shard, c.nodes[from].do(t, "CLUSTER", "GETSLOTMIGRATIONS"))
 		}

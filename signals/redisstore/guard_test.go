@@ -43,7 +43,7 @@ func TestHostileLengths(t *testing.T) {
 		})
 	}
 	p.set(trouble{})
-	s, err := Open(t.Context(), Options{Address: p.address()})
+	s, err := Open(t.Context(), Options{Address: p.address(), Patience: patience})
 	if err != nil {
 		t.Fatal("when the trouble is over:", err)
 	}
@@ -123,7 +123,7 @@ func TestPasswordStaysHere(t *testing.T) {
 	live := serve(t)
 	p := through(t, live, nil)
 	p.set(trouble{reply: []byte("-MOVED 1 10.0.0.9:6379\r\n")})
-	c := newSide(&Options{Cluster: []string{p.address()}, Password: "x"}, time.Second, 100)
+	c := newSide(&Options{Cluster: []string{p.address()}, Password: "x"}, patience, 100)
 	defer func() { _ = c.Close() }()
 	_, err := c.connect(context.Background(), "", "10.0.0.9:6379")
 	says(t, err, "10.0.0.9:6379", "in the clear")

@@ -74,9 +74,10 @@ func startSentinels(t testing.TB, how watching, args ...string) *sentinels {
 		s.addresses = append(s.addresses, p.address())
 	}
 	s.raw = redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: masterName, SentinelAddrs: s.direct, SentinelPassword: how.password, DisableIdentity: true,
+		MasterName: masterName, SentinelAddrs: s.direct, SentinelPassword: how.password, DisableIdentity: true, ReadTimeout: time.Minute,
 	})
-	s.lone = redis.NewSentinelClient(&redis.Options{Addr: s.direct[0], Password: how.password, DisableIdentity: true})
+	s.lone = redis.NewSentinelClient(&redis.Options{Addr: s.direct[0],
+		Password: how.password, DisableIdentity: true, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = s.raw.Close(); _ = s.lone.Close() })
 	eventually(t, "the Sentinels know each other", s.ready)
 	return s

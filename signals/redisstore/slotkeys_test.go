@@ -25,7 +25,7 @@ func (c *cluster) moveByKeys(t *testing.T, shard, to int, pause time.Duration) (
 		if len(keys) == 0 {
 			break
 		}
-		command := append([]any{"MIGRATE", "127.0.0.1", target.port, "", 0, 1000, "KEYS"}, keys...)
+		command := append([]any{"MIGRATE", "127.0.0.1", target.port, "", 0, 30_000, "KEYS"}, keys...)
 		source.do(t, command...)
 		time.Sleep(pause)
 	}

@@ -97,7 +97,7 @@ func TestAStalePrimary(t *testing.T) {
 		return k.count("regressed") >= devices
 	})
 	front.point(t, second)
-	for deadline := time.Now().Add(10 * time.Second); k.count("repaired") < devices; {
+	for deadline := time.Now().Add(time.Minute); k.count("repaired") < devices; {
 		wrong += allowed(running)
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d were written again: %q", k.count("repaired"), devices, k.words())

@@ -316,7 +316,7 @@ func TestAStrangerBeforeTheStart(t *testing.T) {
 				}
 				a.do(t, s, before)
 				b := k.sidecar(t)
-				for deadline := time.Now().Add(8 * time.Second); !k.heard(a.told(s)); time.Sleep(2 * time.Millisecond) {
+				for deadline := time.Now().Add(time.Minute); !k.heard(a.told(s)); time.Sleep(2 * time.Millisecond) {
 					if admits(t, b.checks, s.sick) {
 						mu.Lock()
 						wrong++
