@@ -82,13 +82,27 @@ func TestTokensAreKeptAndRenewed(t *testing.T) {
 func TestTokenIsRenewedBeforeItExpires(t *testing.T) {
 	vendor := &tokens{expires: 2 * time.Second}
 	c := client(t, api(t, vendor.ServeHTTP), func(o *source.ClientOptions) { o.Credentials = oauth })
-	for end := time.Now().Add(1900 * time.Millisecond); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	const renewed = 1800 * time.Millisecond // a tenth early
+	began := time.Now()
+	if _, err := get(t, c); err != nil || vendor.given.Load() != 1 {
+		t.Fatalf("%v, %d logins", err, vendor.given.Load())
+	}
+	logged := time.Now()
+	for vendor.given.Load() == 1 {
+		asked := time.Now()
 		if _, err := get(t, c); err != nil {
 			t.Fatal(err)
 		}
+		switch n := vendor.given.Load(); {
+		case n == 1 && asked.After(logged.Add(renewed)):
+			t.Fatalf("no new login %s after one for 2 s", asked.Sub(logged))
+		case n > 1 && time.Now().Before(began.Add(renewed)):
+			t.Fatalf("%d logins within %s of one for 2 s", n, time.Since(began))
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	if n := vendor.given.Load(); n != 2 {
-		t.Errorf("%d logins within 1.9 s of a token for 2 s, want 2: at the beginning and after 1.8 s", n)
+		t.Errorf("%d logins, want 2", n)
 	}
 }
 

@@ -82,7 +82,7 @@ func TestRateLimitReset(t *testing.T) {
 		in          time.Duration
 		least, most time.Duration
 	}{
-		{http.StatusTooManyRequests, 30 * time.Second, 28 * time.Second, 30 * time.Second},
+		{http.StatusTooManyRequests, 30 * time.Second, 10 * time.Second, 30 * time.Second},
 		{http.StatusTooManyRequests, -time.Minute, time.Second, time.Second},
 		{http.StatusTooManyRequests, 2 * time.Hour, time.Second, time.Second},
 		{http.StatusServiceUnavailable, 30 * time.Second, time.Second, time.Second},

@@ -172,8 +172,9 @@ func TestNoList(t *testing.T) {
 		}
 		s.set("/api/machines", status)
 		if status == "slow" {
+			a, _ = hasty(t, s, time.Second, nil)
 			s.mu.Lock()
-			s.slow = 300 * time.Millisecond
+			s.slow = true
 			s.mu.Unlock()
 		}
 		_, err := a.Page(t.Context(), "")

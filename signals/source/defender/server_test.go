@@ -29,7 +29,7 @@ type api struct {
 	most    int // machines per page, whatever is asked for
 	tokens  int // given so far
 	good    int // how often a token may still be used
-	slow    time.Duration
+	slow    bool
 }
 
 func newAPI(t testing.TB) *api {
@@ -60,7 +60,9 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, found := s.answers[r.URL.Path]
 	status, _ := strconv.Atoi(answer)
 	s.good--
-	time.Sleep(s.slow)
+	if s.slow {
+		<-r.Context().Done() // until the client has gone
+	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer token-"+strconv.Itoa(s.tokens) || s.good < 0:
 		s.good = 1 << 30
@@ -121,7 +123,13 @@ func (s *api) add(t testing.TB, raw []byte) (id string) {
 
 func adapter(t testing.TB, s *api, change func(*defender.Options)) (a *defender.Adapter, unreadable *[]string) {
 	t.Helper()
-	client, err := source.NewClient(source.ClientOptions{Base: s.url, Rate: 1e6, Timeout: 200 * time.Millisecond,
+	return hasty(t, s, 0, change)
+}
+
+// hasty is an adapter that waits so long for each answer; 0: as long as the product.
+func hasty(t testing.TB, s *api, within time.Duration, change func(*defender.Options)) (a *defender.Adapter, unreadable *[]string) {
+	t.Helper()
+	client, err := source.NewClient(source.ClientOptions{Base: s.url, Rate: 1e6, Timeout: within,
 		Credentials: source.ClientCredentials{Endpoint: s.login + "/token", ID: "app", Secret: "app-secret", Scope: "x"}})
 	if err != nil {
 		t.Fatal(err)

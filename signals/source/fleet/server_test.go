@@ -117,7 +117,7 @@ func (s *server) paths() string {
 func options(t testing.TB, s *server) fleet.Options {
 	t.Helper()
 	client, err := source.NewClient(source.ClientOptions{
-		Base: s.url, Credentials: source.Bearer{Token: token}, Rate: 1e6, Timeout: 5 * time.Second,
+		Base: s.url, Credentials: source.Bearer{Token: token}, Rate: 1e6,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func (g *graph) add(t testing.TB, raw []byte) (id string) {
 
 func adapter(t testing.TB, g *graph, change func(*intune.Options)) (a *intune.Adapter, unreadable *[]string) {
 	t.Helper()
-	client, err := source.NewClient(source.ClientOptions{Base: g.url, Rate: 1e6, Timeout: 5 * time.Second,
+	client, err := source.NewClient(source.ClientOptions{Base: g.url, Rate: 1e6,
 		Credentials: source.ClientCredentials{Endpoint: g.login + "/" + tenant + "/oauth2/v2.0/token", ID: "app",
 			Secret: "app-secret", Scope: "https://graph.microsoft.com/.default"}})
 	if err != nil {

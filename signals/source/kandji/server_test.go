@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tiergate/tiergate/signals/source"
 	"github.com/tiergate/tiergate/signals/source/kandji"
@@ -175,8 +174,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, all []json.RawMess
 
 func adapter(t testing.TB, s *server, change func(*kandji.Options)) (a *kandji.Adapter, unreadable *[]string) {
 	t.Helper()
-	client, err := source.NewClient(source.ClientOptions{Base: s.url, Credentials: source.Bearer{Token: token}, Rate: 100_000,
-		Timeout: 2 * time.Second})
+	client, err := source.NewClient(source.ClientOptions{Base: s.url, Credentials: source.Bearer{Token: token}, Rate: 100_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func (s *server) search(w http.ResponseWriter, r *http.Request) {
 
 func adapter(t testing.TB, s *server, change func(*workspaceone.Options)) (a *workspaceone.Adapter, unreadable *[]string) {
 	t.Helper()
-	client, err := source.NewClient(source.ClientOptions{Base: s.url, Rate: 100_000, NoContent: true, Timeout: 2 * time.Second,
+	client, err := source.NewClient(source.ClientOptions{Base: s.url, Rate: 100_000, NoContent: true,
 		Header:      http.Header{"aw-tenant-code": {tenant}, "Accept": {"application/json;version=1"}},
 		Credentials: source.ClientCredentials{Endpoint: s.tokens + "/connect/token", ID: "tiergate", Secret: "api-secret"}})
 	if err != nil {
