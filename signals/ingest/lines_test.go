@@ -115,7 +115,7 @@ func oneDeviceFloods(t *testing.T, store signals.Store, alone bool) {
 		return left
 	}
 	left := waiting()
-	for end := time.Now().Add(3 * time.Minute); waiting() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Minute); waiting() > 0 && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
 	}
 	stop()

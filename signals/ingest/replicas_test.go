@@ -125,7 +125,7 @@ func TestThreeReceiversOnOneValkey(t *testing.T) {
 		return entries
 	}
 	taken := waiting()
-	end := time.Now().Add(3 * time.Minute)
+	end := time.Now().Add(10 * time.Minute)
 	for waiting() > 0 && time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
 	}

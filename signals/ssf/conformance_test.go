@@ -281,7 +281,7 @@ func redelivered(t *testing.T, push bool) {
 	if got := w.deliver(again); got != "400 invalid_key" {
 		t.Errorf("PS256: %q", got)
 	}
-	w.wait("both repetitions", func() bool { return w.said("repeated "+claims["jti"].(string)) == 2 })
+	w.wait("both repetitions", func() bool { return w.said("repeated "+claims["jti"].(string)) >= 2 })
 	w.heard("session-revoked", 1)
 	time.Sleep(20 * time.Millisecond)
 	if n := w.said("heard session-revoked"); n != 1 {

@@ -171,7 +171,7 @@ func (w *world) again(edit func(*ssf.ManagerOptions)) {
 	running.Go(func() { _ = m.Run(ctx) })
 	select {
 	case <-ready:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Errorf("the stream does not stand: %+v", m.Status())
 	}
 	cancel()
