@@ -43,7 +43,7 @@ func startCluster(t testing.TB, replicas bool, front *tls.Config, args ...string
 	// Where nobody can take over, nobody needs to be taken for dead soon: a loaded machine is slow, too.
 	n, patience := masters, "10000" // ms
 	if replicas {
-		n, patience = 2*masters, "1000"
+		n, patience = 2*masters, "3000"
 	}
 	c, ports := &cluster{}, freePorts(t, 2*n)
 	for i := range n {

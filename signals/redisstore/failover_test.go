@@ -29,8 +29,9 @@ type load struct {
 	back      int
 	lost      int // how often a writer read less than what it had been acknowledged
 
-	stop context.CancelFunc
-	all  sync.WaitGroup
+	stop  context.CancelFunc
+	still context.CancelFunc // ends the writers, so that the replica has the machine for itself
+	all   sync.WaitGroup
 }
 
 const writersInLoad = 12
@@ -59,8 +60,10 @@ func startLoad(t *testing.T, opts Options) *load {
 	})
 	l.all.Go(func() { _ = l.copied.Run(ctx) })
 	<-l.copied.Loaded()
+	writing, still := context.WithCancel(ctx)
+	l.still = still
 	for i := range writersInLoad {
-		l.all.Go(func() { l.write(ctx, fmt.Sprint("d", i)) })
+		l.all.Go(func() { l.write(writing, fmt.Sprint("d", i)) })
 	}
 	t.Cleanup(func() { l.end(); _ = s.Close() })
 	return l
@@ -206,11 +209,11 @@ func TestClusterFailover(t *testing.T) {
 		}
 		fmt.Printf("    Cluster, %s: 3 slots moved, longest pause %.2f s\n", d.name, l.recovered(t).Seconds())
 		pause := l.failover(t, func() {
-			node := live.nodes[live.holder(t, shardOf("d0"))]
-			node.kill()
+			was := live.holder(t, shardOf("d0"))
+			live.nodes[was].kill()
+			until(t, "another node has its slots", func() bool { return live.holder(t, shardOf("d0")) != was })
 			// With waitReplicas the new primary takes no write before it has a replica again, so the old one comes back.
-			time.Sleep(3 * time.Second)
-			node.start(t)
+			live.nodes[was].start(t)
 		})
 		l.end()
 		l.report(t, "Cluster", d.name, []time.Duration{pause}, d.rep > 0)

@@ -60,6 +60,11 @@ func TestSlotsMoveKeyByKey(t *testing.T) {
 	t.Parallel()
 	live := startCluster(t, false, nil)
 	l := startLoad(t, Options{Cluster: live.addresses()})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%+v", l.copied.Status())
+		}
+	})
 	l.recovered(t)
 	shard := shardOf("d0")
 	var beside []signals.DeviceID // in the same slot, and nobody writes them
@@ -100,6 +105,7 @@ func TestSlotsMoveKeyByKey(t *testing.T) {
 	}
 	pause := l.recovered(t)
 	close(done)
+	l.still()
 	asks, tryAgains := live.errorsOf(t, "ASK"), live.errorsOf(t, "TRYAGAIN")
 	until(t, "the replica shows what was acknowledged", func() bool {
 		for _, device := range beside {
