@@ -69,7 +69,11 @@ func TestRollbackOfARunningSidecar(t *testing.T) {
 	bad := digestOnceNot(t, s, good)
 
 	config := []string{"--config", s.Settings()}
-	said := verb(t, exitFine, append(config, "policy", "history")...)
+	var said string
+	soon(t, "the edit is kept", func() bool { // it is in force before it is written to the disk
+		said = verb(t, exitFine, append(config, "policy", "history")...)
+		return strings.Contains(said, shortDigest(bad)+"  ")
+	})
 	for _, want := range []string{shortDigest(good) + "  ", shortDigest(bad) + "  ", "  30         edit   in force\n", "  30         start  -\n"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
@@ -83,10 +87,11 @@ func TestRollbackOfARunningSidecar(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
-	if _, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK); !strings.Contains(text, "tiergate_policy_pinned 1\n") ||
-		!strings.Contains(text, `tiergate_evidence_changes_total{result="written"} 3`+"\n") {
-		t.Errorf("the metrics do not say so:\n%s", text)
-	}
+	soon(t, "the metrics say so", func() bool { // whoever waited for the record is answered before it is counted
+		_, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK)
+		return strings.Contains(text, "tiergate_policy_pinned 1\n") &&
+			strings.Contains(text, `tiergate_evidence_changes_total{result="written"} 3`+"\n")
+	})
 	stop()
 
 	stop = serving(t, s)
