@@ -105,6 +105,12 @@ type reception struct {
 // newReception serves what tells who came: an approvals.Caller at GET /who, and at POST /who what was sent.
 func newReception(t *testing.T, change func(*config.Approvals)) *reception {
 	t.Helper()
+	return newReceptionAt(t, time.Now, change)
+}
+
+// newReceptionAt is newReception with a clock of the test's.
+func newReceptionAt(t *testing.T, now func() time.Time, change func(*config.Approvals)) *reception {
+	t.Helper()
 	r := &reception{t: t, people: newAuthority(t), servers: newAuthority(t), another: newAuthority(t)}
 	var err error
 	if r.dir, err = os.MkdirTemp("", "tg"); err != nil {
@@ -142,11 +148,11 @@ log: {level: error}
 	if change != nil {
 		change(s.Ingest.Approvals)
 	}
-	r.serve(s)
+	r.serve(s, now)
 	return r
 }
 
-func (r *reception) serve(s *config.Settings) {
+func (r *reception) serve(s *config.Settings, now func() time.Time) {
 	t := r.t
 	o, err := newObserver(s.Log)
 	if err != nil {
@@ -162,6 +168,7 @@ func (r *reception) serve(s *config.Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.now = now
 	listener, err := listenTCP(s.Ingest.Approvals.Listen, "ingest.approvals.listen")
 	if err != nil {
 		t.Fatal(err)

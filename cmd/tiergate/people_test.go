@@ -213,7 +213,8 @@ func TestProofsOfPeopleCountOnce(t *testing.T) {
 // a second later; others are not touched.
 func TestPeopleAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newReception(t, func(a *config.Approvals) { a.Rate = 1 })
+	still := time.Now()
+	r := newReceptionAt(t, func() time.Time { return still }, func(a *config.Approvals) { a.Rate = 1 })
 	statuses := ""
 	for range 5 {
 		got := r.come(&coming{cert: r.people.person("cho@acme.example")})
