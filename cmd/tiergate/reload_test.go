@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tiergate/tiergate/authz/policy"
@@ -118,35 +120,34 @@ func put(t *testing.T, dir string, files map[string]string) {
 // TestAHalfWrittenFileIsNotBelieved: up to "identify" a tier is a policy of its own, and one that denies nothing.
 func TestAHalfWrittenFileIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	f := followDir(t)
-	put(t, f.dir, versionText("a"))
-	f.run(t)
-	slow := versionText("a")["tiers.yaml"] + "  recheckEvery: 5m\n"
-	file, err := os.Create(filepath.Join(f.dir, "tiers.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(slow); i += 4 {
-		if _, err := file.WriteString(slow[i:min(i+4, len(slow))]); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) { // where nobody who writes is kept from it for longer than settleFor
+		f := followDir(t)
+		put(t, f.dir, versionText("a"))
+		must(t, f.r.load(t.Context()))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for pause(ctx, time.Millisecond) {
+				f.r.look(ctx)
+			}
+		}()
+		slow := versionText("a")["tiers.yaml"] + "  recheckEvery: 5m\n"
+		file, err := os.Create(filepath.Join(f.dir, "tiers.yaml"))
+		must(t, err)
+		for i := 0; i < len(slow); i += 4 {
+			_, err := file.WriteString(slow[i:min(i+4, len(slow))])
+			must(t, err)
+			time.Sleep(5 * time.Millisecond)
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	f.await(t, "the whole file", func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return len(f.versions) > 1
+		must(t, file.Close())
+		time.Sleep(3 * settleFor)
+		stop()
+		<-ended
+		if !slices.Equal(f.versions, []string{versionA, versionA}) {
+			t.Errorf("in force were %q", f.versions)
+		}
 	})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, version := range f.versions {
-		if version != "tier-a route-a 1" {
-			t.Errorf("in force was %s", version)
-		}
-	}
 }
 
 // TestTheLastGoodPolicyStays through every way in which a directory can be wrong, and no fault is told twice running.
