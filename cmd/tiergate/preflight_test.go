@@ -164,11 +164,20 @@ func TestPreflightRefuses(t *testing.T) {
 func TestPreflightEnds(t *testing.T) {
 	t.Parallel()
 	s := aPlace(t)
-	ask := newPreflight(anEnvoy(t, saysVersion+"sleep 60"), "")
+	snapshot, running := aSnapshot(t, s), filepath.Join(t.TempDir(), "running")
+	ask := newPreflight(anEnvoy(t, saysVersion+"touch "+running+"; sleep 120"), "")
+	ask.within = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
+	go func() {
+		for pause(ctx, 5*time.Millisecond) {
+			if _, err := os.Stat(running); err == nil {
+				cancel()
+			}
+		}
+	}()
+	defer cancel()
 	began := time.Now()
-	if err := ask.check(ctx, aSnapshot(t, s)); err == nil || time.Since(began) > 5*time.Second {
+	if err := ask.check(ctx, snapshot); err == nil || time.Since(began) > time.Minute {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 	if ask.failed != "" {
@@ -182,29 +191,33 @@ func TestReloadAsksBefore(t *testing.T) {
 	t.Parallel()
 	f := followDir(t)
 	put(t, f.dir, versionText("0"))
-	asked, refusing := 0, false
+	asked, asking, answers := 0, make(chan struct{}), make(chan error)
 	f.r.ask = func(context.Context, *xds.Snapshot) error {
-		asked++ // by one goroutine at a time, which the race detector sees
-		time.Sleep(400 * time.Millisecond)
-		if refusing {
-			return errors.New("Envoy refuses this configuration: so there")
+		if asked++; asked == 1 { // by one goroutine at a time, which the race detector sees
+			return nil
 		}
-		return nil
+		asking <- struct{}{}
+		return <-answers
 	}
 	built := 0
 	f.r.build = func(*policy.Policy) (*xds.Snapshot, error) { built++; return nil, nil }
 	f.run(t)
-	for i := 1; i <= 20; i++ {
+	put(t, f.dir, versionText("1"))
+	<-asking
+	for i := 2; i <= 20; i++ { // while Envoy thinks about the first
 		put(t, f.dir, versionText(fmt.Sprint(i)))
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(2 * settleFor)
 	}
+	answers <- nil
+	<-asking
+	answers <- nil
 	f.await(t, "the newest", func() bool { return f.inForce() == "tier-20 route-20 1" })
-	if asked > 8 || asked < 2 || asked != built {
-		t.Errorf("20 edits within 2 s were asked about %d times, built %d", asked, built)
+	if asked != 3 || asked != built {
+		t.Errorf("20 edits, all but the first while Envoy was asked about that, were asked about %d times, built %d", asked, built)
 	}
-	time.Sleep(500 * time.Millisecond) // nobody asks now
-	refusing = true
 	put(t, f.dir, versionText("21"))
+	<-asking
+	answers <- errors.New("Envoy refuses this configuration: so there")
 	f.await(t, "the refusal", func() bool { return strings.Contains(f.r.policyStatus().Fault, "so there") })
 	if f.inForce() != "tier-20 route-20 1" {
 		t.Error(f.inForce())
