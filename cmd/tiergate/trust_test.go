@@ -174,9 +174,12 @@ func TestTrustFollows(t *testing.T) {
 	}
 	soon(t, "the end of the old CA", func() bool { return m.agent.RetireCA("acme.example") == nil })
 	soon(t, "the doubt", func() bool { return strings.Contains(m.doubt(acme.Certificate), "was signed by no CA in the bundle") })
-	own, err := m.source.Certificate()
-	if err != nil || m.doubt(own.Leaf) != "" || m.doubt(partner.Certificate) != "" {
-		t.Errorf("what the new CA signed is doubted: %v", err)
+	soon(t, "what the new CA signed is believed", func() bool { // one of two seconds may have ended before the next is here
+		own, err := m.source.Certificate()
+		return err == nil && m.doubt(own.Leaf) == ""
+	})
+	if got := m.doubt(partner.Certificate); got != "" {
+		t.Errorf("the other domain: %q", got)
 	}
 }
 

@@ -30,7 +30,7 @@ func aMesh(t *testing.T) (*stage.Stage, *mesh, string) {
 	s := aPlace(t)
 	m := &mesh{t: t, cas: map[string]*devca.CA{"acme.example": aCA(t), "partner.example": aCA(t)}}
 	var err error
-	m.agent, err = agent.New(agent.Options{Socket: s.Path("run", "spire.sock"), TrustDomains: m.cas, TTL: 2 * time.Second,
+	m.agent, err = agent.New(agent.Options{Socket: s.Path("run", "spire.sock"), TrustDomains: m.cas, TTL: time.Hour,
 		Identities: func(agent.Caller) []string { return []string{ownID} }})
 	if err != nil {
 		t.Fatal(err)
