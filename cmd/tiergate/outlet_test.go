@@ -39,7 +39,7 @@ type post struct {
 const postSettings = `runtimeDir: run
 store: {embedded: {file: store.db}}
 outlets:
-  - {name: hook, type: webhook, urlFile: url, secretFiles: [whsec], tokenFile: token, headerFiles: {X-Key: key}, timeout: 2s}
+  - {name: hook, type: webhook, urlFile: url, secretFiles: [whsec], tokenFile: token, headerFiles: {X-Key: key}, timeout: 30s}
   - {name: siem, type: jsonlines, default: true, file: findings.jsonl}
 `
 
