@@ -12,10 +12,10 @@ import (
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 )
 
-// TestRenewal: SVIDs of two seconds are renewed every second, all together, and pushed; each is believed.
+// TestRenewal: SVIDs are renewed every half of the time that they live, all together, and pushed before they end; each is believed.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, Options{TTL: 2 * time.Second}, deployer, reporter)
+	w := newWorld(t, Options{TTL: 8 * time.Second}, deployer, reporter)
 	source := w.source(t)
 	seen := map[string]bool{}
 	for range 3 {
@@ -28,8 +28,8 @@ func TestRenewal(t *testing.T) {
 		if err := source.WaitUntilUpdated(soon(t)); err != nil {
 			t.Fatal(err)
 		}
-		if late := time.Since(due); late < 0 || late > 900*time.Millisecond {
-			t.Errorf("renewed %s after it was due", late)
+		if at := time.Now(); at.Before(due) || at.After(now.NotAfter) {
+			t.Errorf("renewed at %s, due at %s; it ended at %s", at, due, now.NotAfter)
 		}
 		svid, err := source.GetX509SVID()
 		if err != nil {
@@ -50,12 +50,12 @@ func TestRenewal(t *testing.T) {
 // TestRotateCA: at no instant is anybody shown an SVID that the bundles do not cover.
 func TestRotateCA(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, Options{TTL: 2 * time.Second, JWTTTL: time.Second}, deployer)
+	w := newWorld(t, Options{TTL: 8 * time.Second, JWTTTL: time.Second}, deployer) // of 2 s, one may end just as the next is signed
 	first, last := w.source(t), w.source(t)
 	old := authoritiesOf(t, first, acmeDomain)[0]
 	foreign := authoritiesOf(t, first, partnerDomain)[0]
 	rotated := make(chan error, 1)
-	go func() { rotated <- w.RotateCA(soon(t), "acme.example", 200*time.Millisecond) }()
+	go func() { rotated <- w.RotateCA(soon(t), "acme.example", 2*time.Second) }()
 	most := 0
 	for running := true; running; {
 		select {
