@@ -45,7 +45,7 @@ func TestSupervisorOrderAndStop(t *testing.T) {
 	for _, name := range []string{"first", "second", "third"} {
 		up := filepath.Join(t.TempDir(), "up")
 		p := shell(t, name, fmt.Sprintf(`trap 'echo %s >> %s; exit 0' TERM; touch %s; while :; do sleep 0.01; done`, name, order, up))
-		p.Ready = fileExists(up)
+		p.Ready, p.StopWithin = fileExists(up), time.Minute
 		if err := s.Start(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
@@ -71,21 +71,27 @@ func TestSupervisorOrderAndStop(t *testing.T) {
 }
 
 func TestSupervisorNotReady(t *testing.T) {
-	never := func(context.Context) error { return errors.New("nobody answers") }
 	for name, row := range map[string]struct {
 		script string
+		within time.Duration
 		ctx    func(context.Context) (context.Context, context.CancelFunc)
 		want   []string
 	}{
-		"ends":     {"echo port 1 is taken >&2; exit 3", nil, []string{"ended before", "exit status 3", "port 1 is taken"}},
-		"hangs":    {"echo starting; exec sleep 60", nil, []string{"not ready within 300ms", "nobody answers", "starting"}},
-		"canceled": {"exec sleep 60", canceled, []string{"not waited for", "wrote nothing"}},
+		"ends":     {"echo port 1 is taken >&2; exit 3", time.Minute, nil, []string{"ended before", "exit status 3", "port 1 is taken"}},
+		"hangs":    {"echo starting; exec sleep 60", 300 * time.Millisecond, nil, []string{"not ready within 300ms", "nobody answers", "starting"}},
+		"canceled": {"exec sleep 60", time.Minute, canceled, []string{"not waited for", "wrote nothing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewSupervisor(Events{})
 			defer s.Stop()
 			p := shell(t, name, row.script)
-			p.Ready, p.ReadyWithin = never, 300*time.Millisecond
+			p.ReadyWithin = row.within
+			p.Ready = func(context.Context) error {
+				for start := time.Now(); name == "hangs" && tail(p.Log, 1) == nil && time.Since(start) < 30*time.Second; {
+					time.Sleep(5 * time.Millisecond) // however late it gets to say that it starts
+				}
+				return errors.New("nobody answers")
+			}
 			ctx := t.Context()
 			if row.ctx != nil {
 				var cancel context.CancelFunc
@@ -182,7 +188,11 @@ func TestSupervisorTellsUnexpectedEnd(t *testing.T) {
 	told := make(chan string, 1)
 	s := NewSupervisor(Events{Exited: func(name string, err error) { told <- fmt.Sprint(name, " ", err) }})
 	defer s.Stop()
-	if err := s.Start(t.Context(), shell(t, "fragile", "sleep 0.1; exit 7")); err != nil {
+	fall := filepath.Join(t.TempDir(), "fall")
+	if err := s.Start(t.Context(), shell(t, "fragile", "until test -e "+fall+"; do sleep 0.02; done; exit 7")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(fall, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -207,7 +217,7 @@ func TestSupervisorKillsWhoDoesNotListen(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if alive(pid) || time.Since(began) > 3*time.Second {
+	if alive(pid) || time.Since(began) >= 5*time.Second { // which is what who says nothing of it gets
 		t.Errorf("alive %v after %s", alive(pid), time.Since(began))
 	}
 }
@@ -252,7 +262,7 @@ func TestChildrenDieWithTheirSupervisor(t *testing.T) {
 	}
 	_ = command.Wait() // it was killed
 	for start := time.Now(); !gone(pid); time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Fatalf("process %d outlived its supervisor", pid)
 		}
 	}
