@@ -91,7 +91,7 @@ func TestFilesLastGood(t *testing.T) {
 			h.run()
 			c.spoil(h)
 			want := strings.ReplaceAll(c.want, "$DIR", h.dir)
-			h.await(want, func() bool { return h.count(want) == 1 })
+			h.await(want, func() bool { return h.count(want) > 0 })
 			if !h.holds("tls.certFile", cert) || !h.holds("clientCAFile", ca.PEM()) {
 				t.Error("the last good content is gone")
 			}
@@ -100,8 +100,8 @@ func TestFilesLastGood(t *testing.T) {
 				t.Errorf("status %s %v", status, err)
 			}
 			time.Sleep(1200 * time.Millisecond) // it is tried again meanwhile
-			if n := h.count(" refused: "); n != 1 {
-				t.Errorf("told %d times: %q", n, h.told)
+			if line := h.twice(); line != "" {  // where two steps make it bad, what is between them is told too if it is seen
+				t.Errorf("told twice: %q", line)
 			}
 			if h.count("changes") != 0 {
 				t.Error("Envoy is given something else")

@@ -48,7 +48,7 @@ func TestTrustFollowsFiles(t *testing.T) {
 	h.put("workloads.pem", other.PEM())
 	h.await("the withdrawn CA", func() bool { return !believed(workloads) && believed(other) })
 	h.put("workloads.pem", devca.Bundle(other, devices))
-	h.await("a refusal", func() bool { return h.count("identity.trustDomains[0].bundleFile refused: ") == 1 })
+	h.await("a refusal", func() bool { return h.count("identity.trustDomains[0].bundleFile refused: ") > 0 })
 	if believed(devices) || !believed(other) {
 		t.Error("a CA of devices stands for workloads")
 	}
@@ -102,7 +102,7 @@ func TestIssuersKeysFollowTheirFile(t *testing.T) {
 		if err := os.WriteFile(settings.JWKSFile, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h.await(want, func() bool { return h.count(want) == 1 })
+		h.await(want, func() bool { return h.count(want) > 0 })
 		if !counts(second) {
 			t.Errorf("%s: no token counts any more", text)
 		}
