@@ -48,12 +48,7 @@ func TestGoneDevices(t *testing.T) {
 	if err := store.PutPosture(t.Context(), p, 1); err != nil { // its notice has the copy look
 		t.Fatal(err)
 	}
-	for range 500 {
-		if held, _ := copied.Device("d000001"); held.Gone {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	soon(t, "it is gone", func() bool { held, _ := copied.Device("d000001"); return held.Gone })
 	_, text := asked(t, h, "/v1/devices/S000001")
 	var one admin.Device
 	var table bytes.Buffer

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 	"github.com/tiergate/tiergate/xds/lint"
 )
 
@@ -101,7 +101,7 @@ func TestLintOfARunningEnvoy(t *testing.T) {
 	var report lintReport
 	var status int
 	var stderr string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if report, status, stderr = linted(t, "unix:"+socket); stderr == "" {
 			break
 		}
@@ -127,13 +127,7 @@ func TestLintAsksAdminInterfacesOnly(t *testing.T) {
 		<-asked != "/config_dump?include_eds" {
 		t.Errorf("exit %d, %s", status, stderr)
 	}
-	// What is nobody's port any more.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	if _, status, stderr = linted(t, "http://"+l.Addr().String()); status != exitNo || !strings.Contains(stderr, "no Envoy answers on") {
+	if _, status, stderr = linted(t, "http://"+freeport.For(t)); status != exitNo || !strings.Contains(stderr, "no Envoy answers on") {
 		t.Errorf("exit %d, %s", status, stderr)
 	}
 }

@@ -37,7 +37,7 @@ func (d *told) write(line string) {
 // wait waits until so many things have happened, and says which.
 func (d *told) wait(t *testing.T, n int) []string {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		d.mu.Lock()
 		lines := slices.Clone(d.lines)
 		d.mu.Unlock()

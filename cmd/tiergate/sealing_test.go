@@ -100,7 +100,7 @@ func valkey(t *testing.T, dir string) (socket string) {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()

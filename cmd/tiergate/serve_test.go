@@ -236,9 +236,9 @@ func TestServeStartsAndStops(t *testing.T) {
 	}
 }
 
-// probe asks until the status comes, for at most ten seconds.
+// probe asks until the status comes, for at most half a minute.
 func probe(address, path string, want int) (status int, body string) {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		response, err := http.Get("http://" + address + path)
 		if err != nil {
 			body = err.Error()
