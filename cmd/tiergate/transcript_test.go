@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tiergate/tiergate/cmd/tiergate-demo/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -20,6 +23,11 @@ func TestTranscripts(t *testing.T) {
 			if err := layEnvoy(e); err != nil {
 				return err
 			}
+			address, err := freeport.Address() // nobody else is given it while this process lives; that of a command ends at once
+			if err != nil {
+				return err
+			}
+			e.Setenv("FREE_PORT", strings.TrimPrefix(address, "127.0.0.1:"))
 			return os.CopyFS(e.WorkDir+"/ingress", os.DirFS("../../examples/ingress"))
 		},
 		UpdateScripts: os.Getenv("UPDATE_TRANSCRIPTS") != "",
