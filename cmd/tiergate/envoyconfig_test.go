@@ -37,7 +37,7 @@ func layEnvoy(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(at("bin", "other"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+	if err := writeProgram(at("bin", "other"), ""); err != nil {
 		return err
 	}
 	return os.Symlink(binaries.Envoy, at("bin", "envoy"))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,10 +51,16 @@ func realEnvoy(t *testing.T) string {
 func anEnvoy(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "envoy")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, writeProgram(path, script))
 	return path
+}
+
+// writeProgram writes a script while nothing is started: a program that another test starts just then would hold the file too from fork
+// until exec, open for writing, and to run it would fail with "text file busy".
+func writeProgram(path, script string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700)
 }
 
 const saysVersion = `[ "$1" = --version ] && { echo "envoy  version: 9e55/1.40.0/Clean/RELEASE/BoringSSL"; exit 0; }` + "\n"
@@ -152,9 +159,7 @@ func TestPreflightRefuses(t *testing.T) {
 	if raw, err := os.ReadFile(asked); err != nil || string(raw) != "x\n" {
 		t.Errorf("asked %q, %v", raw, err)
 	}
-	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"+saysVersion+"cat > /dev/null; echo \"configuration '/dev/fd/0' OK\""), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, writeProgram(binary, saysVersion+"cat > /dev/null; echo \"configuration '/dev/fd/0' OK\""))
 	if err := ask.check(t.Context(), snapshot); err != nil {
 		t.Error(err)
 	}
