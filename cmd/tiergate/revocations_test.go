@@ -82,7 +82,8 @@ func TestEndingsSayWhy(t *testing.T) {
 	soon(t, "too old", func() bool { // until the next look, which may come at once
 		e.look(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), false, time.Date(2026, 3, 1, 12, 1, 0, 0, time.UTC))
 		err := e.known()
-		return err != nil && strings.Contains(err.Error(), "2026-03-01T12:00:00Z") && strings.Contains(err.Error(), "identity.revocationsStale is 1m0s")
+		return err != nil && strings.Contains(err.Error(), "2026-03-01T12:00:00Z") &&
+			strings.Contains(err.Error(), "identity.revocationsStale is 1m0s")
 	})
 	soon(t, "it is known again", func() bool { return e.known() == nil }) // it is in sync, which the next look finds
 }

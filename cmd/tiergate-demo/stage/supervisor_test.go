@@ -77,8 +77,9 @@ func TestSupervisorNotReady(t *testing.T) {
 		ctx    func(context.Context) (context.Context, context.CancelFunc)
 		want   []string
 	}{
-		"ends":     {"echo port 1 is taken >&2; exit 3", time.Minute, nil, []string{"ended before", "exit status 3", "port 1 is taken"}},
-		"hangs":    {"echo starting; exec sleep 60", 300 * time.Millisecond, nil, []string{"not ready within 300ms", "nobody answers", "starting"}},
+		"ends": {"echo port 1 is taken >&2; exit 3", time.Minute, nil, []string{"ended before", "exit status 3", "port 1 is taken"}},
+		"hangs": {"echo starting; exec sleep 60", 300 * time.Millisecond, nil,
+			[]string{"not ready within 300ms", "nobody answers", "starting"}},
 		"canceled": {"exec sleep 60", time.Minute, canceled, []string{"not waited for", "wrote nothing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
