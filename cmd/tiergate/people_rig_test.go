@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiergate/tiergate/authz"
 	"github.com/tiergate/tiergate/authz/approvals"
 	"github.com/tiergate/tiergate/cmd/tiergate-demo/devca"
 	"github.com/tiergate/tiergate/config"
@@ -168,7 +169,7 @@ func (r *reception) serve(s *config.Settings, now func() time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.now = now
+	p.now, p.replays = now, authz.NewReplays(r.store, authz.ReplayOptions{Within: time.Minute}) // however slow the disk
 	listener, err := listenTCP(s.Ingest.Approvals.Listen, "ingest.approvals.listen")
 	if err != nil {
 		t.Fatal(err)
