@@ -133,7 +133,7 @@ func (b *bureau) seal() {
 		b.t.Fatal(err)
 	}
 	for range 600 {
-		if b.raw, err = redisstore.Open(b.t.Context(), redisstore.Options{Address: b.store()}); err == nil {
+		if b.raw, err = redisstore.Open(b.t.Context(), redisstore.Options{Address: b.store(), Patience: 20 * time.Second}); err == nil {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -154,7 +154,7 @@ func TestReceiverIsKilled(t *testing.T) {
 		m.start(t)
 	}
 	senders.Wait()
-	store, err := redisstore.Open(ctx, redisstore.Options{Address: m.store()})
+	store, err := redisstore.Open(ctx, redisstore.Options{Address: m.store(), Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tiergate/tiergate/authz/identity"
 	"github.com/tiergate/tiergate/authz/policy"
@@ -26,6 +27,10 @@ func loadSettings(file string) (*config.Settings, error) {
 	return config.Load(file, config.Vocabulary{Attributes: names, Events: ssf.Kinds(), Path: mappingPath})
 }
 
+// storePatience is how long a Redis may take for any answer, above what a decision or a write can wait. Tests set it, which ask what is
+// right and not how soon.
+var storePatience time.Duration
+
 // openStore opens the store that the settings name. A server that is down does not keep the process from starting: what
 // needs it says so, and goes on when it is back.
 func openStore(s *config.Settings) (signals.Store, error) {
@@ -34,7 +39,8 @@ func openStore(s *config.Settings) (signals.Store, error) {
 	}
 	r := s.Store.Redis
 	options := redisstore.Options{Address: r.Address, Sentinels: r.Sentinels, Master: r.Master, Cluster: r.Cluster,
-		SentinelUsername: r.SentinelUsername, Username: r.Username, WaitAOF: r.WaitAOF, WaitReplicas: r.WaitReplicas}
+		SentinelUsername: r.SentinelUsername, Username: r.Username, WaitAOF: r.WaitAOF, WaitReplicas: r.WaitReplicas,
+		Patience: storePatience}
 	if r.SentinelPasswordFile != "" {
 		secret, err := readSecret(r.SentinelPasswordFile)
 		if err != nil {

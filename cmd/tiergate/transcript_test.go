@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -11,6 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	storePatience = 20 * time.Second
 	testscript.Main(m, map[string]func(){"tiergate": main, "seed-store": seedStore, "seed-people": seedPeople, "keep-and-die": keepAndDie})
 }
 

@@ -87,7 +87,7 @@ func stores(t *testing.T, each func(t *testing.T, r *rig)) {
 	}
 	t.Run("shared and signed", func(t *testing.T) {
 		t.Parallel()
-		raw, err := redisstore.New(redisstore.Options{Address: valkey(t)})
+		raw, err := redisstore.New(redisstore.Options{Address: valkey(t), Patience: 20 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 
 func sharedStore(t *testing.T) (raw, store signals.Store) {
 	t.Helper()
-	r, err := redisstore.New(redisstore.Options{Address: valkey(t)})
+	r, err := redisstore.New(redisstore.Options{Address: valkey(t), Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func tellAndDie(where, url, from string) {
 	if path, ok := strings.CutPrefix(where, "bolt:"); ok {
 		store, err = boltstore.Open(path)
 	} else {
-		store, err = redisstore.Open(context.Background(), redisstore.Options{Address: strings.TrimPrefix(where, "redis:")})
+		store, err = redisstore.Open(context.Background(), redisstore.Options{Address: strings.TrimPrefix(where, "redis:"), Patience: 20 * time.Second})
 	}
 	fail(err)
 	hook, err := outlets.NewWebhook(outlets.WebhookOptions{URL: url, Secrets: []string{secret}, Timeout: time.Second})

@@ -162,7 +162,7 @@ func openValkey(t testing.TB, socket string) signals.Store {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	store, err := redisstore.Open(ctx, redisstore.Options{Address: socket})
+	store, err := redisstore.Open(ctx, redisstore.Options{Address: socket, Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
