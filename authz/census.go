@@ -65,7 +65,8 @@ type Census struct {
 	today           atomic.Pointer[usedDay]
 	daysMu          sync.Mutex
 	days            map[int64]*usedDay
-	writing         sync.Mutex // one flush at a time; guards what follows
+	last            time.Duration // that the write at the end of Run may take
+	writing         sync.Mutex    // one flush at a time; guards what follows
 	batch           uint64
 	pending         map[censusKey]censusDelta
 }
@@ -105,7 +106,7 @@ func NewCensus(records signals.Records, options CensusOptions) *Census {
 		options.Now = time.Now
 	}
 	return &Census{records: records, opts: options, seed: maphash.MakeSeed(), pending: map[censusKey]censusDelta{},
-		days: map[int64]*usedDay{}}
+		days: map[int64]*usedDay{}, last: lastFlush}
 }
 
 // Saw counts one decision. It keeps nothing of it but copies.

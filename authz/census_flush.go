@@ -40,7 +40,7 @@ func (c *Census) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			last, stop := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+			last, stop := context.WithTimeout(context.WithoutCancel(ctx), c.last)
 			defer stop()
 			_ = c.flush(last, 0) // told by then
 			return nil
