@@ -67,10 +67,10 @@ func hostile() map[string]string {
 	}
 }
 
-// TestHostileExpressionIsStopped is for what gets past the compiler: it ends within a millisecond and counts as
+// TestHostileExpressionIsStopped is for what gets past the compiler: it ends within a millisecond or so and counts as
 // unknown.
 func TestHostileExpressionIsStopped(t *testing.T) {
-	bound := time.Millisecond
+	bound := 4 * time.Millisecond // the worst takes 0.8 on a machine of 2026, and 5 at ten times the limit
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
 			if setting.Key == "-race" && setting.Value == "true" {
