@@ -184,7 +184,7 @@ func TestSlowAnswers(t *testing.T) {
 			began := time.Now()
 			run(t, r)
 			err = <-failed
-			if took := time.Since(began); !strings.Contains(err.Error(), "within 200ms") || took > 3*time.Second {
+			if took := time.Since(began); !strings.Contains(err.Error(), "within 200ms") || took > 30*time.Second {
 				t.Errorf("after %s: %v", took, err)
 			}
 		})
