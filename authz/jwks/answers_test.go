@@ -195,6 +195,7 @@ func TestSlowAnswers(t *testing.T) {
 		began := make(chan struct{}, 1)
 		i.says(func(_ http.ResponseWriter, r *http.Request) { began <- struct{}{}; <-r.Context().Done() })
 		r, e := newRemote(t, i, 0)
+		r.Patient()
 		t.Run("running", func(t *testing.T) { run(t, r); <-began })
 		if len(e.so().failed) != 0 {
 			t.Errorf("its end is told as a failure: %v", e.so().failed)
@@ -228,6 +229,7 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.Patient()
 			run(t, r)
 			if err := <-failed; !strings.Contains(err.Error(), c.want) || kids(r) != "!" {
 				t.Errorf("keys %q, %v; want %q in it", kids(r), err, c.want)

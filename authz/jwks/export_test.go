@@ -8,6 +8,9 @@ import (
 // Within shortens the time that a fetch may take.
 func (r *Remote) Within(d time.Duration) { r.within = d }
 
+// Patient lets a handshake take as long as a busy machine needs.
+func (r *Remote) Patient() { r.within, r.Transport().TLSHandshakeTimeout = time.Minute, time.Minute }
+
 // Transport is how the keys are fetched.
 func (r *Remote) Transport() *http.Transport { return r.client.Transport.(*http.Transport) }
 
