@@ -316,13 +316,13 @@ func (h hanging) Record(context.Context, string, string) (signals.Record, error)
 func TestAStoreThatHangs(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	m := NewLogins(hanging{release: release}, LoginOptions{Within: time.Millisecond})
+	m := NewLogins(hanging{release: release}, LoginOptions{Within: 2 * time.Second})
 	user := sessionUser("s", "pwd", time.Now())
 	if _, err := m.Look(user, time.Now()); !errors.Is(err, errLoginLate) {
 		t.Errorf("a store that hangs: %v", err)
 	}
-	for range 2 * maxLoginLooks {
-		m.Note(user, time.Now())
+	for i := range 2 * maxLoginLooks { // of sessions of their own: who waits for a turn leaves
+		m.Note(sessionUser(fmt.Sprint("s", i), "pwd", time.Now()), time.Now())
 	}
 	if _, err := m.Look(user, time.Now()); !errors.Is(err, errLoginBusy) || len(m.looking) != maxLoginLooks {
 		t.Errorf("with %d under way: %v", len(m.looking), err)
