@@ -211,38 +211,50 @@ func (q *queue) take(into []*entry, limit int) []*entry {
 	return into
 }
 
-// done lets go of entries whose fate is known, and returns the others, in their order.
+// done lets go of entries whose fate is known, and returns the others, in their order. Who waits for one is told when it is counted
+// and its room is free.
 func (q *queue) done(batch []*entry) (open []*entry) {
-	open = batch[:0]
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for _, e := range batch {
-		if e.fate == fateOpen {
+		if e.fate != fateOpen {
+			q.leaves(e)
+		}
+	}
+	q.mu.Unlock()
+	open = batch[:0]
+	for _, e := range batch {
+		switch {
+		case e.fate == fateOpen:
 			open = append(open, e)
-			continue
+		case e.settled != nil && e.fate != fateWithdrawn:
+			close(e.settled)
 		}
-		if e.change != nil {
-			q.changed(e)
-			continue
-		}
-		switch e.fate {
-		case fateOpen:
-		case fateWritten:
-			q.stats.Written++
-		case fateWithdrawn:
-			q.stats.Withdrawn++
-		case fateFailed:
-			q.stats.Failed++
-			q.lost++
-		}
-		l := q.laneOf(e.settled != nil)
-		l.held--
-		l.bytes -= e.cost()
-		l.full.Store(q.closed)
-		q.stats.Held--
 	}
 	clear(batch[len(open):])
 	return open
+}
+
+// leaves counts an entry whose fate is known and frees its room. q.mu is held.
+func (q *queue) leaves(e *entry) {
+	if e.change != nil {
+		q.changed(e)
+		return
+	}
+	switch e.fate {
+	case fateOpen:
+	case fateWritten:
+		q.stats.Written++
+	case fateWithdrawn:
+		q.stats.Withdrawn++
+	case fateFailed:
+		q.stats.Failed++
+		q.lost++
+	}
+	l := q.laneOf(e.settled != nil)
+	l.held--
+	l.bytes -= e.cost()
+	l.full.Store(q.closed)
+	q.stats.Held--
 }
 
 // untold is the number of decisions in no record that the file does not know of.

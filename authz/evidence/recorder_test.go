@@ -287,3 +287,18 @@ func TestFloodDoesNotKeepOutWhatMustBeRecorded(t *testing.T) {
 		t.Errorf("%d records of 1 MiB were held", taken)
 	}
 }
+
+// TestWhoIsAnsweredIsCounted: when it is said that something is on the disk, the counts say so and its room is free.
+func TestWhoIsAnsweredIsCounted(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, Options{Within: time.Minute})
+	defer g.run(t)()
+	for n := uint64(1); n <= 500; n++ {
+		if !g.RecordDurably(required(fmt.Sprint(n))) {
+			t.Fatalf("record %d is not kept", n)
+		}
+		if s := g.Stats(); s.Written != n || s.Held != 0 {
+			t.Fatalf("of %d records, when the last is known to be kept: %+v", n, s)
+		}
+	}
+}

@@ -165,11 +165,7 @@ func (r *Recorder) encodePending() (batch []*entry, sync bool) {
 // kept says that an entry is in the file. Where nobody waits any more, the file has to say so too.
 func (r *Recorder) kept(e *entry) {
 	e.fate = fateWritten
-	switch {
-	case e.settled == nil:
-	case e.state.CompareAndSwap(stateWaiting, stateKept):
-		close(e.settled)
-	default:
+	if e.settled != nil && !e.state.CompareAndSwap(stateWaiting, stateKept) {
 		e.fate = fateWithdrawn
 		r.annul = append(r.annul, e.record.ID)
 	}
@@ -178,11 +174,7 @@ func (r *Recorder) kept(e *entry) {
 // refuse says that an entry is in no record.
 func (r *Recorder) refuse(e *entry) {
 	e.fate = fateFailed
-	switch {
-	case e.settled == nil:
-	case e.state.CompareAndSwap(stateWaiting, stateFailed):
-		close(e.settled)
-	default:
+	if e.settled != nil && !e.state.CompareAndSwap(stateWaiting, stateFailed) {
 		e.fate = fateWithdrawn
 	}
 }
