@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	rotationTTL = 20 * time.Second // so that an agent that is gone for a while leaves a busy machine some seconds to renew
+	rotationTTL = 14 * time.Second // so that an agent that is gone for a while leaves a busy machine some seconds to renew
 	agentGone   = 4 * time.Second
 	// rotationTakes at most: until a renewal that is some seconds away, and until what the old CA had signed by then has ended.
-	rotationTakes = 26 * time.Second
+	rotationTakes = 19 * time.Second
 )
 
 // rotationLasts is short in `make test`; `make prove` says TIERGATE_ROTATION=5m.
@@ -33,7 +33,7 @@ func rotationLasts(t *testing.T) time.Duration {
 	return d
 }
 
-// TestRotationUnderLoad: certificates of twenty seconds for clients, Envoy, tiergate and upstreams; an agent that is gone for
+// TestRotationUnderLoad: certificates of fourteen seconds for clients, Envoy, tiergate and upstreams; an agent that is gone for
 // four; a CA that is replaced meanwhile. Of clients that renew in time, no request is lost; one that does not is refused,
 // and so is whoever shows what the old CA has signed.
 func TestRotationUnderLoad(t *testing.T) {
@@ -123,7 +123,7 @@ func rotatingCompany(t *testing.T, issued *issuedCount) *stage.Stage {
 // agent is taken away; when it is back there are some seconds until the next one.
 func rotateOnce(t *testing.T, s *stage.Stage) {
 	t.Helper()
-	const known, signs = 4 * time.Second, 300 * time.Millisecond // before the renewal
+	const known, signs = 3 * time.Second, 300 * time.Millisecond // before the renewal
 	ctx := soon(t, 2*time.Minute)
 	if next := s.Agent.NextRenewal(); time.Until(next) < known { // too soon for all to know the new one by then
 		time.Sleep(time.Until(next.Add(500 * time.Millisecond)))
