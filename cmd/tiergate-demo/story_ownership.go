@@ -114,6 +114,9 @@ type findingsAre struct{ must, may []string }
 // looks is the pause between two questions: the receiver looks once a second at most.
 const looks = 200 * time.Millisecond
 
+// foundWithin bounds how long a finding may take to show: after a look that took long on a busy machine it rests for up to half a minute.
+const foundWithin = time.Minute
+
 func (f findingsAre) perform(ctx context.Context, p *play, _ want) got {
 	began := time.Now()
 	for {
@@ -135,7 +138,7 @@ func (f findingsAre) perform(ctx context.Context, p *play, _ want) got {
 		if err == nil && !slices.Equal(certain, f.must) {
 			err = fmt.Errorf("the findings are %q, want %q", certain, f.must)
 		}
-		if err == nil || time.Since(began) > soon || ctx.Err() != nil {
+		if err == nil || time.Since(began) > foundWithin || ctx.Err() != nil {
 			return got{err: err, lines: lines, note: fmt.Sprintf("%d findings, after %s", len(stand), milliseconds(time.Since(began)))}
 		}
 		select {
