@@ -205,8 +205,8 @@ func TestNeverThere(t *testing.T) {
 func TestRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *shelf, f *Follower, o *told) {
 		s.spoil("a", true)
+		s.spoil("b", true) // before it is there: seen between the two, it would have counted, and would be remembered
 		s.put("b", 1, time.Time{})
-		s.spoil("b", true)
 		holds(t, f, o, 20*time.Minute, revisions{})
 		if said := o.said(); len(said) != 2 || !strings.HasPrefix(said[0], `refused "a": nobody signed it`) {
 			t.Errorf("each is told once, not %q", said)
