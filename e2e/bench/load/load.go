@@ -114,19 +114,19 @@ func (w *watch) run(o *Options) (Result, error) {
 func (w *watch) wait(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	var err error
 	select {
-	case err := <-w.fault:
-		w.phase.Store(phaseOver)
-		return err
+	case err = <-w.fault:
 	case <-timer.C:
+		select { // both may have been there
+		case err = <-w.fault:
+		default:
+		}
 	}
-	select { // both may have been there
-	case err := <-w.fault:
+	if err != nil {
 		w.phase.Store(phaseOver)
-		return err
-	default:
-		return nil
 	}
+	return err
 }
 
 func (o *Options) cpu() ([]time.Duration, error) {
