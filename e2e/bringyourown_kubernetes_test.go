@@ -87,7 +87,7 @@ func newCluster(t *testing.T) *cluster {
 	c.edge.moved, c.ingest.moved = valkeySettings(socket), valkeySettings(socket)
 	c.edge.moved["0.0.0.0:8443"], c.edge.moved["0.0.0.0:9464"] = c.address, c.probes
 	c.edge.moved["127.0.0.1:8080"] = app.Listener.Addr().String()
-	c.edge.moved["envoy:\n  listeners:\n"] = "envoy:\n  checkTimeout: 2s\n  listeners:\n" // the machine may be busy
+	c.edge.moved[stage.HastyEnvoy] = stage.PatientEnvoy
 	c.ingest.moved["0.0.0.0:8090"], c.ingest.moved["0.0.0.0:9465"] = webhooks, freeport.For(t)
 	s.Sender.URL = "http://" + webhooks + "/v1/sources/" + stage.SourceName
 	for _, k := range []*kubelet{c.edge, c.ingest} {

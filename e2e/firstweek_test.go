@@ -168,7 +168,7 @@ func (w *week) furnish() {
 		"127.0.0.1:8090": w.stage.Ports.Ingest, "127.0.0.1:9464": w.stage.Ports.ServeMetrics} {
 		text = replaceOnce(w.t, text, from, to)
 	}
-	text = replaceOnce(w.t, text, "envoy:\n  listeners:\n", "envoy:\n  checkTimeout: 2s\n  listeners:\n") // the machine may be busy
+	text = replaceOnce(w.t, text, stage.HastyEnvoy, stage.PatientEnvoy)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}

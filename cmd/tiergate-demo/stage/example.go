@@ -30,7 +30,13 @@ const embeddedStore = `store:
 
 // patienceSubstitution: what is told are answers, and how fast they come is measured elsewhere. On a machine that is busy with
 // other things a decision, or its record, may take longer than the 250 ms after which Envoy answers 503 by default.
-var patienceSubstitution = substitution{"envoy:\n  listeners:\n", "envoy:\n  checkTimeout: 2s\n  listeners:\n"}
+var patienceSubstitution = substitution{HastyEnvoy, PatientEnvoy}
+
+// HastyEnvoy stands in the examples' settings, and PatientEnvoy takes its place.
+const (
+	HastyEnvoy   = "envoy:\n  listeners:\n"
+	PatientEnvoy = "envoy:\n  checkTimeout: 2s\n  listeners:\n"
+)
 
 func (s *Stage) settingsSubstitutions() []substitution {
 	substitutions := []substitution{
