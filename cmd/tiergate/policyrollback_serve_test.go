@@ -87,11 +87,10 @@ func TestRollbackOfARunningSidecar(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
-	soon(t, "the metrics say so", func() bool { // whoever waited for the record is answered before it is counted
-		_, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK)
-		return strings.Contains(text, "tiergate_policy_pinned 1\n") &&
-			strings.Contains(text, `tiergate_evidence_changes_total{result="written"} 3`+"\n")
-	})
+	if _, text := probe(s.Ports.ServeMetrics, "/metrics", http.StatusOK); !strings.Contains(text, "tiergate_policy_pinned 1\n") ||
+		!strings.Contains(text, `tiergate_evidence_changes_total{result="written"} 3`+"\n") {
+		t.Errorf("the metrics do not say so:\n%s", text)
+	}
 	stop()
 
 	stop = serving(t, s)
